@@ -1,0 +1,1 @@
+"""acegen: a code-generating compiler for the Atomic Cluster Expansion."""
