@@ -1,0 +1,1 @@
+"""Stage 1 for fitted potentials: readers of the PACE formats."""
