@@ -1,0 +1,45 @@
+"""Stage 3: operation counts of a Program (one operation = one multiply-add on one lane)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acegen.maths.wigner import real_coupling
+from acegen.program.types import Program, StepGroup
+
+
+def kernel_operations(kernel: tuple[object, ...]) -> int:
+    """Multiply-adds of one product, forward only."""
+    if kernel[0] == "multiply":
+        n_x, n_y = int(str(kernel[1])), int(str(kernel[2]))
+        return n_x * n_y
+    _, lx, ly, degrees = kernel
+    assert isinstance(lx, int) and isinstance(ly, int) and isinstance(degrees, tuple)
+    tensors = [real_coupling(lx, ly, degree) for degree in degrees]
+    used = np.any([np.any(np.abs(t) > 1e-14, axis=2) for t in tensors], axis=0)
+    return int(np.count_nonzero(used)) + sum(int(np.count_nonzero(np.abs(t) > 1e-14)) for t in tensors)
+
+
+def step_operations(group: StepGroup) -> int:
+    """Forward and adjoint of all products of a group (the adjoint needs twice the forward)."""
+    return 3 * kernel_operations(group.kernel) * len(group.rows)
+
+
+def product_operations(program: Program) -> int:
+    """Multiply-adds per atom of the product stage: nodes, bilinear form, adjoint."""
+    entries = program.entries
+    sides = np.where(entries.x == entries.y, 1, 2)
+    bilinear = int(np.sum(entries.components * sides)) * program.n_densities
+    return sum(step_operations(group) for group in program.steps) + bilinear
+
+
+def mix_operations(program: Program) -> int:
+    """Multiply-adds per atom of primitives -> leaves and its transpose."""
+    return 2 * sum(mix.matrix.size * (2 * mix.l + 1) for mix in program.mixes)
+
+
+def edge_operations(program: Program, neighbour: int) -> int:
+    """Multiply-adds per edge: pooling, and contraction of values and slopes in the backward pass."""
+    pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour)
+    l_max = max((p.l for p in program.pools if p.neighbour == neighbour), default=0)
+    return 3 * pooled + 3 * (l_max + 1) ** 2

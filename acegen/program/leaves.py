@@ -1,0 +1,106 @@
+"""Stage 3, first part: pooled sums and leaves of one centre species laid out in X."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acegen.potential import Bond, Centre
+from acegen.program.types import Fold, MixBlock, PoolBlock
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaves:
+    """Layout of the pooled sums and the leaves, and the order-1 (linear) terms."""
+
+    pools: tuple[PoolBlock, ...]
+    mixes: tuple[MixBlock, ...]
+    n_pooled: int
+    n_leaves: int
+    offset: tuple[int, ...]
+    linear: np.ndarray
+    linear_fold: Fold
+
+
+def _spans(centre: Centre, bonds: tuple[Bond, ...]) -> list[list[tuple[int, np.ndarray]]]:
+    """For each channel the (neighbour, coefficients over the primitives of that bond) it is made of."""
+    spans = []
+    for channel in centre.channels:
+        row = np.asarray(channel.coefficients, float)
+        if channel.neighbour >= 0:
+            spans.append([(channel.neighbour, row)])
+            continue
+        ends = np.cumsum([bond.n_primitives for bond in bonds])
+        spans.append(list(enumerate(np.split(row, ends[:-1]))))
+    return spans
+
+
+def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
+    """Decide which primitives are pooled for which l, where they and the leaves lie, and what is linear."""
+    spans = _spans(centre, bonds)
+    product = sorted({c for f in centre.functions if len(f.channels) > 1 for c in f.channels})
+    single = sorted({f.channels[0] for f in centre.functions if len(f.channels) == 1})
+    wanted: dict[tuple[int, int], set[int]] = {}
+    for c in {*product, *single}:
+        for b, row in spans[c]:
+            used = wanted.setdefault((b, centre.channels[c].l), set())
+            used.update(np.nonzero(row)[0].tolist())
+    pools, offset = [], 0
+    for (b, l), used in sorted(wanted.items()):
+        if used:
+            pools.append(PoolBlock(b, l, tuple(sorted(used)), offset))
+            offset += len(used) * (2 * l + 1)
+    n_pooled = offset
+    where = {(p.neighbour, p.l): i for i, p in enumerate(pools)}
+    leaf_offset = [-1] * len(centre.channels)
+    mixed: dict[tuple[int, int], list[int]] = {}
+    for c in product:
+        channel = centre.channels[c]
+        live = [(b, row) for b, row in spans[c] if np.any(row)]
+        if len(live) == 1 and np.count_nonzero(live[0][1]) == 1 and live[0][1].max() == 1.0:
+            pool = pools[where[live[0][0], channel.l]]  # one-hot: the leaf is the pooled sum itself
+            k = pool.primitives.index(int(np.argmax(live[0][1])))
+            leaf_offset[c] = pool.offset + k * (2 * channel.l + 1)
+        else:
+            mixed.setdefault((channel.neighbour, channel.l), []).append(c)
+    mixes = []
+    for (b, l), channels in sorted(mixed.items()):
+        start = offset
+        for c in channels:
+            leaf_offset[c] = offset
+            offset += 2 * l + 1
+        add = False
+        for bb in range(len(bonds)) if b < 0 else (b,):
+            if (bb, l) not in where:
+                continue
+            pool = pools[where[bb, l]]
+            rows = [dict(spans[c])[bb][list(pool.primitives)] for c in channels]
+            matrix = np.array(rows)
+            if np.any(matrix):
+                mixes.append(MixBlock(l, where[bb, l], start, matrix, add))
+                add = True
+    linear, fold = _linear_terms(centre, spans, pools, where)
+    return Leaves(tuple(pools), tuple(mixes), n_pooled, offset, tuple(leaf_offset), linear, fold)
+
+
+def _linear_terms(
+    centre: Centre,
+    spans: list[list[tuple[int, np.ndarray]]],
+    pools: list[PoolBlock],
+    where: dict[tuple[int, int], int],
+) -> tuple[np.ndarray, Fold]:
+    """Order-1 functions act on the pooled l = 0 sums directly."""
+    rows: dict[int, dict[int, float]] = {}
+    for f, function in enumerate(centre.functions):
+        if len(function.channels) != 1:
+            continue
+        factor = float(np.sum(function.coefficients))
+        for b, coefficients in spans[function.channels[0]]:
+            for k in np.nonzero(coefficients)[0]:
+                pool = pools[where[b, 0]]
+                o = pool.offset + pool.primitives.index(int(k))
+                row = rows.setdefault(o, {})
+                row[f] = row.get(f, 0.0) + factor * float(coefficients[k])
+    offsets = sorted(rows)
+    return np.array(offsets, np.int64), Fold.from_rows([rows[o] for o in offsets])
