@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Manifest:
         """Inverse of `to_json`."""
         raw = json.loads(text)
 
-        def freeze(value: object) -> object:
+        def freeze(value: Any) -> Any:
             return tuple(freeze(item) for item in value) if isinstance(value, list) else value
 
         return Manifest(**{key: freeze(value) for key, value in raw.items()})

@@ -1,0 +1,90 @@
+"""Checks of arrays handed over by a caller: dtype, shape, range and finiteness, each failure one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acegen.errors import InputError
+
+FloatArray = npt.NDArray[np.float64]
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+
+
+def float_array(name: str, value: object, shape: Sequence[int | None], unit: str = "") -> FloatArray:
+    """A private float64 C-order copy of `value`, finite and of `shape` (None: any length)."""
+    found = _any_array(name, value)
+    if found.dtype.kind not in "fiu":
+        raise InputError(f"{name}: expected an array of real numbers, found {found.dtype}")
+    _check_shape(name, found, shape)
+    array = np.array(found, dtype=np.float64, order="C", copy=True)
+    if not np.isfinite(array).all():
+        place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        raise InputError(f"{name}: expected finite numbers{unit and ' in '}{unit}, found {array[place]} at {place}")
+    return array
+
+
+def int32_array(name: str, value: object, shape: Sequence[int | None]) -> Int32Array:
+    """A private int32 C-order copy of `value` of `shape`; refuses numbers that do not fit."""
+    return np.array(_integers(name, value, shape, np.dtype(np.int32)), np.int32)
+
+
+def int64_array(name: str, value: object, shape: Sequence[int | None]) -> Int64Array:
+    """A private int64 C-order copy of `value` of `shape`; refuses numbers that do not fit."""
+    return np.array(_integers(name, value, shape, np.dtype(np.int64)), np.int64)
+
+
+def _integers(name: str, value: object, shape: Sequence[int | None], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    found = _any_array(name, value)
+    if found.size == 0 and found.dtype == np.float64:
+        found = found.astype(dtype)  # np.asarray([]) is float64: an empty list is a fine list of integers
+    if found.dtype.kind not in "iu":
+        raise InputError(f"{name}: expected an array of integers, found {found.dtype}")
+    _check_shape(name, found, shape)
+    limit = np.iinfo(dtype)
+    if found.size and (int(found.max()) > limit.max or int(found.min()) < limit.min):
+        raise InputError(f"{name}: expected numbers that fit {dtype}, found {found.min()} to {found.max()}")
+    return found
+
+
+def check_range(name: str, array: npt.NDArray[Any], stop: int, of: str) -> None:
+    """Refuse entries outside 0..stop-1; `of` says what they index."""
+    if array.size == 0:
+        return
+    wrong = (array < 0) | (array >= stop)
+    if wrong.any():
+        k = int(np.flatnonzero(wrong)[0])
+        allowed = f"0 to {stop - 1}" if stop > 0 else "none, there are no"
+        raise InputError(f"{name}: entry {k} is {int(array[k])}, expected {allowed} ({of})")
+
+
+def offsets(name: str, value: object, n_rows: int | None, total: int) -> Int64Array:
+    """CSR offsets: int64 [n_rows+1], from 0 to `total`, never decreasing."""
+    array = int64_array(name, value, (None if n_rows is None else n_rows + 1,))
+    if array.size == 0 or array[0] != 0 or array[-1] != total:
+        ends = f"from {array[0]} to {array[-1]}" if array.size else "an empty array"
+        raise InputError(f"{name}: expected offsets from 0 to {total}, found {ends}")
+    if (np.diff(array) < 0).any():
+        k = int(np.flatnonzero(np.diff(array) < 0)[0])
+        raise InputError(f"{name}: offsets must not decrease, found {array[k]} then {array[k + 1]} at {k + 1}")
+    return array
+
+
+def _any_array(name: str, value: object) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name}: expected an array, found rows of different lengths") from error
+
+
+def _check_shape(name: str, array: npt.NDArray[Any], shape: Sequence[int | None]) -> None:
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        expected = ", ".join("any" if want is None else str(want) for want in shape)
+        raise InputError(f"{name}: expected shape [{expected}], found {list(array.shape)}")

@@ -1,0 +1,112 @@
+"""ASE calculator of a model, with neighbour lists reused while they are provably complete."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+
+from acegen.errors import InputError
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.graph import GraphBatch
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from acegen.runtime.model import Model
+
+_CHEAP = ("energy", "energies", "forces", "virial")
+
+
+class AceCalculator(Calculator):
+    """energy, free_energy, energies, forces, stress and stresses of an ACE model; made by `Model.calculator`.
+
+    stress is -virial/volume in eV/A^3, Voigt xx yy zz yz xz xy; stresses are those of each centre and sum to it.
+    """
+
+    def __init__(self, model: Model, skin: float = 0.5) -> None:
+        if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
+            raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
+        self.implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.model = model
+        self.skin = float(skin)
+        self.n_lists = 0  # neighbour lists built so far
+        self._numbers: Any = None
+        self._graph: GraphBatch | None = None
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate `atoms` (ASE calls this); everything cheap is kept, stresses only when asked for."""
+        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        now: Any = self.atoms
+        graph = self._current_graph(now)
+        wanted = (*_CHEAP, "virials") if "stresses" in properties else _CHEAP
+        out = self.model.evaluate(graph, wanted)
+        energy = float(out.energy[0])
+        self.results = {"energy": energy, "free_energy": energy, "energies": out.energies, "forces": out.forces}
+        if now.cell.rank == 3 and now.pbc.all():
+            volume = now.get_volume()
+            self.results["stress"] = _voigt(out.virial[0] / -volume)
+            if "stresses" in properties:
+                self.results["stresses"] = _voigt(out.virials / -volume)
+        elif "stress" in properties or "stresses" in properties:
+            raise PropertyNotImplementedError(
+                f"stress needs a cell that is periodic in three directions, found pbc {now.pbc.tolist()}"
+            )
+
+    def _current_graph(self, atoms: Atoms) -> GraphBatch:
+        """The last graph moved along, or a new one when its list may have become incomplete."""
+        last = self._graph
+        if last is not None and np.array_equal(self._numbers, atoms.numbers) and self._complete(last, atoms):
+            same_cell = np.array_equal(last.cells[0], atoms.cell.array)
+            return last.with_positions(atoms.positions, None if same_cell else atoms.cell.array)
+        self._graph = GraphBatch.from_atoms(atoms, self.model, self.skin)
+        self._numbers = atoms.numbers.copy()
+        self.n_lists += 1
+        return self._graph
+
+    def _complete(self, last: GraphBatch, atoms: Atoms) -> bool:
+        """True when no pair outside the list of `last` can have come within the cutoff.
+
+        With the cell strained by F, r = r0 F + u: a pair that was at least cutoff + skin apart is now at least
+        smallest singular value(F) (cutoff + skin) - 2 max|u - mean u| apart. Images move with the same u.
+        """
+        positions = last.positions
+        if positions is None or not np.array_equal(last.pbc[0], atoms.pbc):
+            return False
+        strain = _strain(last, atoms)
+        if strain is None or not np.isfinite(atoms.positions).all():
+            return False
+        moved = atoms.positions - (positions if strain is _NO_STRAIN else positions @ strain)
+        if len(moved):
+            moved -= moved.mean(axis=0)
+        farthest = math.sqrt(float(np.einsum("ia,ia->i", moved, moved).max(initial=0.0)))
+        stretch = 1.0 if strain is _NO_STRAIN else float(np.linalg.svd(strain, compute_uv=False)[-1])
+        reach = stretch * (self.model.cutoff + self.skin) - 2.0 * farthest
+        return reach >= self.model.cutoff * (1.0 + 1e-12)
+
+
+_NO_STRAIN: FloatArray = np.eye(3)
+
+
+def _voigt(tensor: FloatArray) -> FloatArray:
+    """xx yy zz yz xz xy of [..., 3, 3], off-diagonal entries averaged."""
+    symmetric = 0.5 * (tensor + np.swapaxes(tensor, -1, -2))
+    return symmetric[..., (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)]
+
+
+def _strain(last: GraphBatch, atoms: Atoms) -> FloatArray | None:
+    """F with old cell · F = new cell; None when the cells of a partly periodic structure differ."""
+    if not atoms.pbc.any() or np.array_equal(last.cells[0], atoms.cell.array):
+        return _NO_STRAIN
+    if not atoms.pbc.all() or atoms.cell.rank < 3:
+        return None
+    return np.linalg.solve(last.cells[0], atoms.cell.array)

@@ -1,0 +1,54 @@
+"""Stage 6, output: `Evaluation`, the properties that were asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+from acegen.errors import InputError
+from acegen.manifest import EVALUATE
+from acegen.runtime.arrays import FloatArray
+
+PROPERTIES = tuple(argument.name for argument in EVALUATE if argument.intent == "out")
+DEFAULT_PROPERTIES = ("energy", "forces", "virial")
+
+
+class Evaluation:
+    """Results of one call, float64; only the properties that were asked for are there.
+
+    energy [n_systems] eV; energies [n_atoms] eV; forces [n_atoms, 3] eV/A; virial [n_systems, 3, 3] eV;
+    virials [n_atoms, 3, 3] eV of each centre; basis [n_atoms, n_basis];
+    edge_gradients [n_edges, 3] eV/A, dE_i/dr_ij in the caller's order of the edges.
+    """
+
+    energy: FloatArray
+    energies: FloatArray
+    forces: FloatArray
+    virial: FloatArray
+    virials: FloatArray
+    basis: FloatArray
+    edge_gradients: FloatArray
+
+    def __init__(self, results: dict[str, FloatArray]) -> None:
+        self.__dict__.update(results)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in PROPERTIES:
+            known = ", ".join(self.__dict__)
+            raise AttributeError(f"{name!r} was not evaluated (only {known}): ask with properties=({name!r}, ...)")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Evaluation({', '.join(f'{name}{list(array.shape)}' for name, array in self.__dict__.items())})"
+
+
+def checked_properties(properties: str | Iterable[str]) -> tuple[str, ...]:
+    """Names to evaluate, each known and once."""
+    names = (properties,) if isinstance(properties, str) else tuple(dict.fromkeys(properties))
+    for name in names:
+        if name not in PROPERTIES:
+            near = difflib.get_close_matches(str(name), PROPERTIES, 1)
+            hint = f", did you mean {near[0]!r}?" if near else f", expected some of {', '.join(PROPERTIES)}"
+            raise InputError(f"properties: {name!r} is unknown{hint}")
+    return names

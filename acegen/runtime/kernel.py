@@ -1,0 +1,166 @@
+"""Stage 6, load: the C functions of one kernel, declared, checked and called from the argument table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import cffi
+import numpy as np
+import numpy.typing as npt
+
+from acegen.errors import InputError, LoadError
+from acegen.manifest import EVALUATE, SITE, WORKSPACE, Argument, prototype
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.graph import GraphBatch
+
+_FFI = cffi.FFI()  # pointers of plain types are the same for every FFI object
+_DTYPES = {"double": np.dtype(np.float64), "int32_t": np.dtype(np.int32), "int64_t": np.dtype(np.int64)}
+_BUFFERS = {"double": "double[]", "int32_t": "int32_t[]", "int64_t": "int64_t[]"}
+_PLACE = {argument.name: place for place, argument in enumerate(EVALUATE)}
+_IN_GRAPH = {item.name for item in fields(GraphBatch)}
+_GRAPH_ARRAYS = tuple(argument for argument in EVALUATE if argument.shape and argument.name in _IN_GRAPH)
+OUTPUTS = {argument.name: argument for argument in EVALUATE if argument.intent == "out"}
+
+
+def declarations(name: str) -> str:
+    """Text for cffi of the three functions of kernel `name`."""
+    functions = (("int", "evaluate", EVALUATE), ("int64_t", "workspace", WORKSPACE), ("int", "site", SITE))
+    return "\n".join(prototype(returns, f"{name}_{verb}", table) + ";" for returns, verb, table in functions)
+
+
+def shape_of(argument: Argument, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """Numbers for the symbolic shape of an argument, e.g. ("n_systems+1",) or ("n_edges", "3")."""
+    lengths = []
+    for text in argument.shape:
+        name, _, more = text.partition("+")
+        lengths.append((int(name) if name.isdigit() else sizes[name]) + (int(more) if more else 0))
+    return tuple(lengths)
+
+
+def pointer(function: str, argument: Argument, array: npt.NDArray[np.generic] | None, sizes: Mapping[str, int]) -> Any:
+    """C pointer to the elements of `array` after checking it against the table; NULL for None where allowed.
+
+    Raises:
+        InputError: names function and argument, what was found and what is needed.
+    """
+    if array is None:
+        if argument.optional:
+            return _FFI.NULL
+        raise InputError(f"{function}: argument '{argument.name}' is missing")
+    dtype, shape = _DTYPES[argument.ctype], shape_of(argument, sizes)
+    if array.dtype != dtype or array.shape != shape:
+        raise InputError(
+            f"{function}: argument '{argument.name}' is {array.dtype} {list(array.shape)}, "
+            f"the kernel needs {dtype} {list(shape)} = [{', '.join(argument.shape)}]"
+        )
+    if not array.flags.c_contiguous:
+        raise InputError(f"{function}: argument '{argument.name}' is strided, the kernel needs a C-contiguous array")
+    return _FFI.from_buffer(_BUFFERS[argument.ctype], array, require_writable=argument.intent != "in")
+
+
+class Kernel:
+    """The loaded shared library of one bundle; calls release the GIL (cffi, ABI mode)."""
+
+    def __init__(self, name: str, library: Path, n_basis: int, n_coefficients: int) -> None:
+        ffi = cffi.FFI()
+        ffi.cdef(declarations(name))
+        try:
+            self._library = ffi.dlopen(str(library))
+            self._evaluate = getattr(self._library, f"{name}_evaluate")
+            self._workspace = getattr(self._library, f"{name}_workspace")
+            self._site = getattr(self._library, f"{name}_site")
+        except (OSError, AttributeError) as error:
+            raise LoadError(f"{library}: cannot load kernel {name!r} ({error})") from error
+        self.name = name
+        self._sizes = {"n_basis": n_basis, "n_coefficients": n_coefficients}
+
+    def workspace_bytes(self, n_atoms: int, max_neighbours: int, n_threads: int) -> int:
+        """Bytes of scratch memory `evaluate` needs."""
+        return int(self._workspace(n_atoms, max_neighbours, n_threads))
+
+    def coefficients_pointer(self, coefficients: FloatArray | None) -> Any:
+        """Checked pointer of a coefficient array [n_coefficients], NULL for the built-in ones."""
+        return pointer(self.name, EVALUATE[_PLACE["coefficients"]], coefficients, self._sizes)
+
+    def evaluate(
+        self,
+        graph: GraphBatch,
+        properties: tuple[str, ...],
+        coefficients: Any,
+        n_threads: int,
+        scratch: tuple[Any, int],
+    ) -> dict[str, FloatArray]:
+        """Run the kernel on a graph; new arrays, one per property.
+
+        Args:
+            coefficients: from `coefficients_pointer`.
+            scratch: pointer and bytes of the workspace.
+        """
+        arguments, sizes = self._inputs(graph)
+        arguments = arguments.copy()
+        results = {}
+        for name in properties:
+            argument = OUTPUTS[name]
+            # The kernel writes all of an output but the basis columns another species owns.
+            make = np.zeros if name == "basis" else np.empty
+            results[name] = make(shape_of(argument, sizes))
+            arguments[_PLACE[name]] = _FFI.from_buffer("double[]", results[name])
+        arguments[_PLACE["coefficients"]] = coefficients
+        arguments[_PLACE["n_threads"]] = n_threads
+        arguments[_PLACE["workspace"]], arguments[_PLACE["workspace_bytes"]] = scratch
+        self._check(self._evaluate(*arguments), "evaluate")
+        return results
+
+    def site(
+        self, species: int, neighbour_species: npt.NDArray[np.int32], vectors: FloatArray, scratch: tuple[Any, int]
+    ) -> tuple[float, FloatArray]:
+        """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A)."""
+        energy, gradient = np.empty(1), np.empty_like(vectors)
+        values: dict[str, Any] = {
+            "neighbour_species": neighbour_species,
+            "vectors": vectors,
+            "energy": energy,
+            "gradient": gradient,
+        }
+        sizes = {"n_neighbours": len(neighbour_species)}
+        scalars = {"species": species, "workspace": scratch[0], "workspace_bytes": scratch[1], **sizes}
+        arguments = [
+            scalars[a.name] if a.name in scalars else pointer(f"{self.name}_site", a, values[a.name], sizes)
+            for a in SITE
+        ]
+        self._check(self._site(*arguments), "site")
+        return float(energy[0]), gradient
+
+    def _inputs(self, graph: GraphBatch) -> tuple[list[Any], dict[str, int]]:
+        """Argument list with the arrays of a graph in place (checked once per graph), and the sizes of the call."""
+        frame = graph.prepared.get("arguments")
+        if frame is None:
+            sizes = {
+                "n_systems": graph.n_systems,
+                "n_atoms": graph.n_atoms,
+                "n_edges": graph.n_edges,
+                "n_shifts": 0 if graph.shifts is None else len(graph.shifts),
+            }
+            frame = [_FFI.NULL] * len(EVALUATE)
+            for argument in _GRAPH_ARRAYS:
+                value = getattr(graph, argument.name)
+                frame[_PLACE[argument.name]] = pointer("graph", argument, value, sizes)
+            frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
+            graph.prepared["arguments"], graph.prepared["sizes"] = frame, sizes
+        return frame, {**graph.prepared["sizes"], **self._sizes}
+
+    def _check(self, code: int, function: str) -> None:
+        if code == 2:
+            raise InputError(f"species: an index is out of range for kernel {self.name!r}")
+        if code != 0:
+            raise LoadError(f"{self.name}_{function}: the kernel returned {code} (1: workspace too small)")
+
+
+def scratch_pointer(buffer: bytearray, n_bytes: int) -> tuple[Any, int]:
+    """Pointer into `buffer`, aligned to 64 bytes, with room for `n_bytes`."""
+    start = _FFI.from_buffer("char[]", buffer)
+    ahead = -int(_FFI.cast("uintptr_t", start)) % 64
+    return _FFI.cast("void *", start + ahead), n_bytes

@@ -1,0 +1,123 @@
+"""Stage 6, load: a bundle folder becomes a `Model`; its C files are compiled into the cache when needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy.typing as npt
+
+from acegen.build.cache import cached_library
+from acegen.errors import InputError, LoadError
+from acegen.manifest import Manifest
+from acegen.runtime.kernel import Kernel
+from acegen.runtime.model import Model
+from acegen.runtime.weights import read_weights
+
+FORMAT = 1  # of manifests this runtime reads
+_REAL = {"float64": "double", "float32": "float"}
+
+
+def load_bundle(
+    path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
+) -> Model:
+    """Load a bundle folder.
+
+    Args:
+        path: the folder that holds manifest.json.
+        device: "cpu".
+        precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for.
+        threads: None: ACEGEN_THREADS, else all cores this process may use.
+
+    Raises:
+        LoadError: the folder is no bundle, its files were edited, or the device is unknown.
+        BuildError: no C compiler, or it failed.
+    """
+    folder = Path(path)
+    if device != "cpu":
+        raise LoadError(f"device: expected 'cpu', found {device!r} (this version runs on the CPU only)")
+    manifest = read_manifest(folder)
+    chosen = manifest.precision if precision is None else precision
+    if chosen not in _REAL:
+        raise LoadError(f"precision: expected 'float64' or 'float32', found {chosen!r}")
+    n_threads = thread_count(threads)
+    check_files(folder, manifest)
+    sources = [folder / name for name in manifest.sources]
+    headers = [folder / name for name, _ in manifest.files if name.endswith(".h")]
+    library = cached_library(sources, headers, (f"ACEGEN_REAL={_REAL[chosen]}",))
+    kernel = Kernel(manifest.name, library, manifest.n_basis, manifest.n_coefficients)
+    weights, fold = None, None
+    if (folder / "weights.npz").is_file():
+        weights, fold = read_weights(folder / "weights.npz", len(manifest.species), manifest.n_coefficients)
+    origin = (str(folder.absolute()), device, precision, threads)
+    return Model(manifest, kernel, chosen, n_threads, weights, fold, origin)
+
+
+def reload_bundle(
+    path: str, device: str, precision: str | None, threads: int | None, weights: Sequence[npt.ArrayLike] | None
+) -> Model:
+    """Undo pickling of a model: load the bundle again and put replaced weights back."""
+    model = load_bundle(path, device, precision, threads)
+    if weights is not None:
+        model.weights = weights
+    return model
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Manifest of a bundle folder.
+
+    Raises:
+        LoadError: missing, damaged, or of another format.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LoadError(f"{folder}: expected a bundle folder with manifest.json, found none") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise LoadError(f"{path}: not a manifest this version reads ({error})") from error
+    if manifest.format != FORMAT:
+        raise LoadError(f"{path}: format {manifest.format}, expected {FORMAT}: compile the bundle again")
+    return manifest
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare the C files and weights with the checksums of the manifest.
+
+    Raises:
+        LoadError: a file is missing, not listed, or not what the compiler wrote.
+    """
+    listed = dict(manifest.files)
+    for name in manifest.sources:
+        if name not in listed:
+            raise LoadError(f"{folder / 'manifest.json'}: source {name} has no checksum: compile the bundle again")
+    for name, checksum in manifest.files:
+        if not name.endswith((".c", ".h", ".npz")):
+            continue
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise LoadError(f"{folder / name}: cannot be read ({error.strerror}): compile the bundle again") from error
+        if found != checksum:
+            raise LoadError(
+                f"{folder / name}: edited since it was generated (sha256 {found[:12]}, manifest says {checksum[:12]}): "
+                "compile the bundle again"
+            )
+
+
+def thread_count(threads: int | None) -> int:
+    """Threads to use: the argument, else ACEGEN_THREADS, else every core this process may run on."""
+    if threads is not None:
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+            raise InputError(f"threads: expected an integer >= 1 or None, found {threads!r}")
+        return threads
+    text = os.environ.get("ACEGEN_THREADS", "").strip()
+    if text:
+        if not text.isdigit() or int(text) < 1:
+            raise InputError(f"ACEGEN_THREADS: expected an integer >= 1, found {text!r}")
+        return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

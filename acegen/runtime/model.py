@@ -1,0 +1,188 @@
+"""Stage 6, run: `Model`, a loaded kernel that evaluates batches of structures."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acegen.errors import InputError
+from acegen.manifest import Manifest
+from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
+from acegen.runtime.graph import GraphBatch
+from acegen.runtime.kernel import Kernel, scratch_pointer
+from acegen.runtime.weights import FoldMap, checked_weights
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from acegen.runtime.calculator import AceCalculator
+
+_ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
+
+
+class Model:
+    """A kernel with its weights; made by `acegen.load`. Safe to call from several threads at once."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        kernel: Kernel,
+        precision: str,
+        threads: int,
+        weights: tuple[FloatArray, ...] | None = None,
+        fold: FoldMap | None = None,
+        origin: tuple[Any, ...] = (),
+    ) -> None:
+        self.manifest = manifest
+        self.precision = precision
+        self.threads = threads
+        self._kernel = kernel
+        self._weights = weights
+        self._fold = fold
+        self._origin = origin  # arguments of load_bundle, for pickle
+        self._coefficients: FloatArray | None = None  # None: the ones compiled in
+        self._coefficients_pointer = kernel.coefficients_pointer(None)
+        self._scratch = threading.local()
+        self._threaded_in: int | None = None  # process that has started OpenMP threads
+
+    @property
+    def name(self) -> str:
+        """Name of the potential, prefix of its C functions."""
+        return self.manifest.name
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Symbols in the order of the species indices."""
+        return self.manifest.species
+
+    @property
+    def cutoff(self) -> float:
+        """Largest cutoff in angstrom."""
+        return self.manifest.cutoff
+
+    @property
+    def cutoffs(self) -> FloatArray:
+        """Cutoffs [centre species, neighbour species] in angstrom."""
+        return np.array(self.manifest.cutoffs, np.float64)
+
+    @property
+    def n_basis(self) -> int:
+        """Columns of the basis output."""
+        return self.manifest.n_basis
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Weights [n_functions, n_densities] of each species (copies); assign to replace them all.
+
+        Raises:
+            InputError: the bundle keeps no weights; or, on assignment, its kernel has them compiled in.
+        """
+        if self._weights is None:
+            raise InputError(f"weights: bundle {self.name!r} keeps none beside the kernel (no weights.npz)")
+        return tuple(array.copy() for array in self._weights)
+
+    @weights.setter
+    def weights(self, new: Sequence[npt.ArrayLike]) -> None:
+        if not self.manifest.replaceable or self._weights is None or self._fold is None:
+            raise InputError(
+                f"weights: those of {self.name!r} are compiled in; set `replaceable` in the specification and compile "
+                "again to replace them at run time"
+            )
+        checked = checked_weights(new, self._weights)
+        coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
+        self._coefficients_pointer = self._kernel.coefficients_pointer(coefficients)  # keeps the array alive
+        self._coefficients, self._weights = coefficients, checked
+
+    def evaluate(
+        self, graph: GraphBatch | Atoms | Sequence[Atoms], properties: str | Iterable[str] = DEFAULT_PROPERTIES
+    ) -> Evaluation:
+        """Evaluate a batch of structures.
+
+        Args:
+            graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients.
+
+        Returns:
+            float64 arrays, see `Evaluation`.
+
+        Raises:
+            InputError: unknown property or element; the graph does not fit the model.
+        """
+        names = checked_properties(properties)
+        batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
+        self._check_fits(batch)
+        n_threads = self._threads_for(batch.n_atoms)
+        scratch = self._workspace(batch.n_atoms, batch.max_neighbours, n_threads)
+        results = self._kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        if "edge_gradients" in results:
+            results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
+        return Evaluation(results)
+
+    def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
+        """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A): the entry for other hosts.
+
+        Args:
+            species: species index of the centre.
+            neighbour_species: [n_neighbours] species indices.
+            vectors: [n_neighbours, 3] r_j - r_i in angstrom.
+        """
+        around = int32_array("neighbour_species", neighbour_species, (None,))
+        check_range("neighbour_species", around, len(self.species), "species of the model")
+        check_range("species", np.array([species]), len(self.species), "species of the model")
+        bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
+        return self._kernel.site(species, around, bonds, self._workspace(1, len(around), 1))
+
+    def calculator(self, skin: float = 0.5) -> AceCalculator:
+        """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
+        from acegen.runtime.calculator import AceCalculator
+
+        return AceCalculator(self, skin)
+
+    def _check_fits(self, graph: GraphBatch) -> None:
+        """Refuse graphs made for another model."""
+        if graph.symbols is not None and graph.symbols != self.species:
+            raise InputError(f"graph: its species are {graph.symbols}, model {self.name!r} has {self.species}")
+        if graph.largest_species >= len(self.species):
+            check_range("species", graph.species, len(self.species), f"species of model {self.name!r}")
+        if graph.cutoff is not None and graph.cutoff < self.cutoff:
+            raise InputError(
+                f"graph: its neighbours reach {graph.cutoff:g} angstrom, model {self.name!r} needs {self.cutoff:g}"
+            )
+
+    def _threads_for(self, n_atoms: int) -> int:
+        """Threads worth starting; one in a forked child, where OpenMP would wait for threads that are not there."""
+        wanted = max(1, min(self.threads, n_atoms // _ATOMS_PER_THREAD))
+        if wanted > 1:
+            process = os.getpid()
+            if self._threaded_in is None:
+                self._threaded_in = process
+            elif self._threaded_in != process:
+                return 1
+        return wanted
+
+    def _workspace(self, n_atoms: int, max_neighbours: int, n_threads: int) -> tuple[Any, int]:
+        """Scratch memory of this thread, grown when needed."""
+        needed = self._kernel.workspace_bytes(n_atoms, max_neighbours, n_threads)
+        held: tuple[Any, int] | None = getattr(self._scratch, "held", None)
+        if held is None or held[1] < needed:
+            held = scratch_pointer(bytearray(needed + 64), needed)
+            self._scratch.held = held
+        return held
+
+    def __repr__(self) -> str:
+        return (
+            f"Model({self.name!r}, species={self.species}, cutoff={self.cutoff:g}, n_basis={self.n_basis}, "
+            f"precision={self.precision!r}, threads={self.threads})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from acegen.runtime.load import reload_bundle
+
+        replaced = None if self._coefficients is None else self._weights
+        return reload_bundle, (*self._origin, replaced)
