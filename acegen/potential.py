@@ -64,12 +64,16 @@ class Bond:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One radial channel (neighbour species, n, l) of a centre species."""
+    """One radial channel (neighbour species, n, l) of a centre species.
 
-    neighbour: int
+    neighbour -1 means the channel sums over all neighbour species b, with coefficients of its own for each bond:
+    `coefficients` is then the concatenation over b = 0, 1, ... of [n_primitives of the bond (centre, b)].
+    """
+
+    neighbour: int  # species index, or -1: all species
     n: int
     l: int  # noqa: E741
-    coefficients: tuple[float, ...]  # [n_primitives of the bond]
+    coefficients: tuple[float, ...]  # [n_primitives of the bond], or of all bonds of the centre in turn
 
 
 @dataclass(frozen=True, slots=True, eq=False)

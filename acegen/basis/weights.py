@@ -1,0 +1,98 @@
+"""Stage 2, weights: zero, from a file, or seeded random numbers of physical size for benchmarks.
+
+A weights file (.npz) holds `weights_0`, `weights_1`, ... per species, [n_functions, n_densities] (or [n_functions]
+for one density), many-body rows first and then pair rows; or, for linear models, the one array `parameters`:
+[B of species 0 | B of species 1 | ... | pair of species 0 | ...].
+
+Random weights.  From a Philox stream of (seed, species), w[b, p] = scale * AMPLITUDE * g / (sqrt(n_order) *
+order * SPREAD^(order-1)), g standard normal, n_order the number of rows of that correlation order.  The constants
+are chosen by trial so that forces in a disordered crystal of metallic or covalent density are of the order of
+1 eV/angstrom for scale 1; the numbers mean nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from acegen.errors import SpecError
+from acegen.potential import BasisFunction
+from acegen.spec.model import BasisSpec
+
+AMPLITUDE = 0.5  # eV
+SPREAD = 1.0
+
+
+def load_array(path: Path, label: str, name: str) -> np.ndarray:
+    """One float64 array of an .npz file; `label` opens the message when it is absent or not finite."""
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if name not in content:
+                raise SpecError(f"{label}: expected an array {name!r}, got {', '.join(sorted(content)) or 'none'}")
+            array = np.asarray(content[name])
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{label}: expected a NumPy .npz file of numbers, got an unreadable one ({error})") from None
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise SpecError(f"{label}: array {name!r}: expected finite real numbers, got {array.dtype} with other values")
+    return array.astype(np.float64)
+
+
+def make_weights(spec: BasisSpec, functions: tuple[BasisFunction, ...]) -> tuple[np.ndarray, ...]:
+    """Weights per species, float64 [n_functions, n_densities]; `functions` are the rows common to all centres."""
+    n_densities = len(spec.embedding.scales)
+    if spec.weights.kind == "random":
+        return tuple(_random(spec, functions, centre, n_densities) for centre in range(spec.n_species))
+    if spec.weights.source is not None:
+        return _from_file(spec, functions, n_densities)
+    return tuple(np.zeros((len(functions), n_densities)) for _ in range(spec.n_species))
+
+
+def _random(spec: BasisSpec, functions: tuple[BasisFunction, ...], centre: int, n_densities: int) -> np.ndarray:
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([spec.weights.seed, centre])))
+    sizes = Counter((function.pair, len(function.channels)) for function in functions)
+    sigma = np.array(
+        [
+            1.0 / (math.sqrt(sizes[f.pair, len(f.channels)]) * len(f.channels) * SPREAD ** (len(f.channels) - 1))
+            for f in functions
+        ]
+    )
+    return spec.weights.scale * AMPLITUDE * sigma[:, None] * stream.standard_normal((len(functions), n_densities))
+
+
+def _from_file(spec: BasisSpec, functions: tuple[BasisFunction, ...], n_densities: int) -> tuple[np.ndarray, ...]:
+    source = spec.weights.source
+    if source is None:
+        raise SpecError(f"{spec.source}: weights.file: expected the name of an .npz file, but the key is missing")
+    label = f"{spec.source}: weights.file {source.file}"
+    shape = (len(functions), n_densities)
+    with np.load(source.path, allow_pickle=False) as content:
+        flat = "parameters" in content
+    if flat:
+        return _split_parameters(label, load_array(source.path, label, "parameters"), spec, functions)
+    result = []
+    for centre in range(spec.n_species):
+        array = load_array(source.path, label, f"weights_{centre}")
+        if array.ndim == 1 and n_densities == 1:
+            array = array[:, None]
+        if array.shape != shape:
+            raise SpecError(f"{label}: weights_{centre}: expected shape {list(shape)}, got {list(array.shape)}")
+        result.append(array)
+    return tuple(result)
+
+
+def _split_parameters(
+    label: str, array: np.ndarray, spec: BasisSpec, functions: tuple[BasisFunction, ...]
+) -> tuple[np.ndarray, ...]:
+    if len(spec.embedding.scales) != 1:
+        raise SpecError(f"{label}: parameters: expected arrays weights_0, ... for a model of several densities")
+    n_pair = sum(function.pair for function in functions)
+    n_body = len(functions) - n_pair
+    expected = [spec.n_species * len(functions)]
+    if list(array.shape) != expected:
+        raise SpecError(f"{label}: parameters: expected shape {expected}, got {list(array.shape)}")
+    body = array[: spec.n_species * n_body].reshape(spec.n_species, n_body)
+    pair = array[spec.n_species * n_body :].reshape(spec.n_species, n_pair)
+    return tuple(np.concatenate([body[a], pair[a]])[:, None] for a in range(spec.n_species))

@@ -1,0 +1,155 @@
+"""Stage 1, read: spec.yaml in, `BasisSpec` out; the keys are listed in `acegen.spec`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import yaml
+
+from acegen.errors import SpecError
+from acegen.spec.bonds import BondDefaults, read_bonds
+from acegen.spec.check import Selection, read_elements, read_name, read_order, read_selection
+from acegen.spec.fields import Fields
+from acegen.spec.model import BasisSpec, Envelope, PairSpec, RadialSpec, Transform
+from acegen.spec.parts import (
+    read_embedding,
+    read_envelope,
+    read_evaluation,
+    read_polynomials,
+    read_radial_weights,
+    read_reference_energies,
+    read_transform,
+    read_weights,
+)
+from acegen.spec.presets import OWN, PRESETS, Preset
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which only true and false are booleans (No is nobelium) and a key may stand only once."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [entry for entry in entries if entry[0] != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, entries in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        key = key_node.value
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def load_yaml(path: Path) -> object:
+    """The content of a YAML file, or a SpecError naming file and line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SpecError(f"{path.name}: cannot be read: {reason}") from None
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "malformed"
+        raise SpecError(f"{path.name}:{line} not valid YAML: {problem}") from None
+
+
+def read_spec(path: Path | str) -> BasisSpec:
+    """Read a basis specification.
+
+    Raises SpecError, one sentence naming file, key, what was found and what is expected.
+    """
+    path = Path(path)
+    top = Fields(path.name, "", load_yaml(path))
+    preset = PRESETS[top.choice("preset", "", tuple(PRESETS))] if top.has("preset") else OWN
+    elements = read_elements(top)
+    order = read_order(top)
+    selection = read_selection(top, order)
+    tolerance = top.number("level_tolerance", preset.level_tolerance, "a number >= 0", 0.0)
+    radial, transform, envelope = _radial(top, preset, selection, len(elements), tolerance, path.parent)
+    pair, pair_transform, pair_envelope = _pair(top, preset, selection, len(elements))
+    defaults = BondDefaults(transform, envelope, pair_transform, pair_envelope)
+    spec = BasisSpec(
+        name=read_name(top, path.stem),
+        elements=elements,
+        order=order,
+        degree=selection.degree,
+        l_weight=top.number("l_weight", 1.5, "a number > 0", 0.0, strict=True),
+        level_tolerance=tolerance,
+        n_max=selection.n_max,
+        l_max=selection.l_max,
+        row_order=top.choice("row_order", preset.row_order, ("by_order", "lexicographic")),
+        angular=top.choice("angular", preset.angular, ("spherical", "solid")),
+        radial=radial,
+        pair=pair,
+        bonds=read_bonds(top, elements, preset, defaults),
+        reference_energies=read_reference_energies(top, elements),
+        embedding=read_embedding(top),
+        weights=read_weights(top, path.parent),
+        weights_replaceable=top.flag("weights_replaceable", False),
+        precision=top.choice("precision", "float64", ("float64", "float32")),
+        source=path.name,
+    )
+    top.finish()
+    return spec
+
+
+def _radial(
+    top: Fields, preset: Preset, selection: Selection, n_species: int, tolerance: float, folder: Path
+) -> tuple[RadialSpec, Transform, Envelope]:
+    fields = top.child("radial") or Fields(top.file, "radial", {})
+    weights = read_radial_weights(fields, folder)
+    n_polynomials = 0
+    if weights.kind == "one-hot":
+        if fields.has("n_polynomials"):
+            fields.fail("n_polynomials", "no such key with one-hot weights (as many polynomials as are used)")
+    else:
+        default = math.ceil(1.5 * selection.largest_n(n_species, tolerance))
+        n_polynomials = fields.integer("n_polynomials", default, "a whole number >= 1", 1)
+    radial = RadialSpec(
+        polynomials=read_polynomials(fields, preset.polynomials),
+        evaluation=read_evaluation(fields, preset.evaluation),
+        weights=weights,
+        n_polynomials=n_polynomials,
+    )
+    transform, envelope = read_transform(fields, preset.transform), read_envelope(fields, preset.envelope)
+    fields.finish()
+    return radial, transform, envelope
+
+
+def _pair(
+    top: Fields, preset: Preset, selection: Selection, n_species: int
+) -> tuple[PairSpec | None, Transform, Envelope]:
+    """The pair basis, its transform and envelope (those are kept, unused, when there is no pair basis)."""
+    absent = top.raw("pair") in ("none", None) if top.has("pair") else preset.pair_count == "none"
+    if absent:
+        return None, preset.pair_transform, preset.pair_envelope
+    fields = top.child("pair") or Fields(top.file, "pair", {})
+    if fields.has("degree") and fields.has("n_functions"):
+        fields.fail("n_functions", "either degree or n_functions, not both")
+    largest = math.floor(max(selection.degree or selection.n_max))
+    if fields.has("n_functions"):
+        n_functions = fields.integer("n_functions", 0, "a whole number >= 1", 1)
+    elif fields.has("degree") or preset.pair_count != "total":
+        n_functions = n_species * fields.integer("degree", largest, "a whole number >= 1", 1)
+    else:
+        n_functions = largest
+    pair = PairSpec(
+        n_functions=n_functions,
+        polynomials=read_polynomials(fields, OWN.polynomials),
+        evaluation=read_evaluation(fields, preset.pair_evaluation),
+    )
+    transform = read_transform(fields, preset.pair_transform)
+    envelope = read_envelope(fields, preset.pair_envelope)
+    fields.finish()
+    return pair, transform, envelope
