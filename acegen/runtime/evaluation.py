@@ -45,6 +45,8 @@ class Evaluation:
 
 def checked_properties(properties: str | Iterable[str]) -> tuple[str, ...]:
     """Names to evaluate, each known and once."""
+    if properties is DEFAULT_PROPERTIES:
+        return DEFAULT_PROPERTIES
     names = (properties,) if isinstance(properties, str) else tuple(dict.fromkeys(properties))
     for name in names:
         if name not in PROPERTIES:

@@ -17,8 +17,9 @@ from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
 
 _FFI = cffi.FFI()  # pointers of plain types are the same for every FFI object
+_DOUBLES = _FFI.typeof("double[]")
 _DTYPES = {"double": np.dtype(np.float64), "int32_t": np.dtype(np.int32), "int64_t": np.dtype(np.int64)}
-_BUFFERS = {"double": "double[]", "int32_t": "int32_t[]", "int64_t": "int64_t[]"}
+_BUFFERS = {"double": _DOUBLES, "int32_t": _FFI.typeof("int32_t[]"), "int64_t": _FFI.typeof("int64_t[]")}
 _PLACE = {argument.name: place for place, argument in enumerate(EVALUATE)}
 _IN_GRAPH = {item.name for item in fields(GraphBatch)}
 _GRAPH_ARRAYS = tuple(argument for argument in EVALUATE if argument.shape and argument.name in _IN_GRAPH)
@@ -91,31 +92,30 @@ class Kernel:
         properties: tuple[str, ...],
         coefficients: Any,
         n_threads: int,
-        scratch: tuple[Any, int],
+        scratch: Scratch,
     ) -> dict[str, FloatArray]:
         """Run the kernel on a graph; new arrays, one per property.
 
         Args:
             coefficients: from `coefficients_pointer`.
-            scratch: pointer and bytes of the workspace.
+            scratch: workspace of the calling thread.
         """
-        arguments, sizes = self._inputs(graph)
-        arguments = arguments.copy()
+        arguments = self._inputs(graph).copy()
+        shapes = graph.prepared["shapes"]
         results = {}
         for name in properties:
-            argument = OUTPUTS[name]
+            shape = shapes[name] if name != "basis" else (graph.n_atoms, self._sizes["n_basis"])
             # The kernel writes all of an output but the basis columns another species owns.
-            make = np.zeros if name == "basis" else np.empty
-            results[name] = make(shape_of(argument, sizes))
-            arguments[_PLACE[name]] = _FFI.from_buffer("double[]", results[name])
+            results[name] = array = np.zeros(shape) if name == "basis" else np.empty(shape)
+            arguments[_PLACE[name]] = _FFI.from_buffer(_DOUBLES, array)
         arguments[_PLACE["coefficients"]] = coefficients
         arguments[_PLACE["n_threads"]] = n_threads
-        arguments[_PLACE["workspace"]], arguments[_PLACE["workspace_bytes"]] = scratch
+        arguments[_PLACE["workspace"]], arguments[_PLACE["workspace_bytes"]] = scratch.pointer, scratch.n_bytes
         self._check(self._evaluate(*arguments), "evaluate")
         return results
 
     def site(
-        self, species: int, neighbour_species: npt.NDArray[np.int32], vectors: FloatArray, scratch: tuple[Any, int]
+        self, species: int, neighbour_species: npt.NDArray[np.int32], vectors: FloatArray, scratch: Scratch
     ) -> tuple[float, FloatArray]:
         """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A)."""
         energy, gradient = np.empty(1), np.empty_like(vectors)
@@ -126,7 +126,7 @@ class Kernel:
             "gradient": gradient,
         }
         sizes = {"n_neighbours": len(neighbour_species)}
-        scalars = {"species": species, "workspace": scratch[0], "workspace_bytes": scratch[1], **sizes}
+        scalars = {"species": species, "workspace": scratch.pointer, "workspace_bytes": scratch.n_bytes, **sizes}
         arguments = [
             scalars[a.name] if a.name in scalars else pointer(f"{self.name}_site", a, values[a.name], sizes)
             for a in SITE
@@ -134,9 +134,9 @@ class Kernel:
         self._check(self._site(*arguments), "site")
         return float(energy[0]), gradient
 
-    def _inputs(self, graph: GraphBatch) -> tuple[list[Any], dict[str, int]]:
-        """Argument list with the arrays of a graph in place (checked once per graph), and the sizes of the call."""
-        frame = graph.prepared.get("arguments")
+    def _inputs(self, graph: GraphBatch) -> list[Any]:
+        """Argument list with the arrays of a graph in place; checked once per graph, good for every kernel."""
+        frame: list[Any] | None = graph.prepared.get("arguments")
         if frame is None:
             sizes = {
                 "n_systems": graph.n_systems,
@@ -149,8 +149,9 @@ class Kernel:
                 value = getattr(graph, argument.name)
                 frame[_PLACE[argument.name]] = pointer("graph", argument, value, sizes)
             frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
-            graph.prepared["arguments"], graph.prepared["sizes"] = frame, sizes
-        return frame, {**graph.prepared["sizes"], **self._sizes}
+            shapes = {name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"}
+            graph.prepared["shapes"], graph.prepared["arguments"] = shapes, frame
+        return frame
 
     def _check(self, code: int, function: str) -> None:
         if code == 2:
@@ -159,8 +160,19 @@ class Kernel:
             raise LoadError(f"{self.name}_{function}: the kernel returned {code} (1: workspace too small)")
 
 
-def scratch_pointer(buffer: bytearray, n_bytes: int) -> tuple[Any, int]:
-    """Pointer into `buffer`, aligned to 64 bytes, with room for `n_bytes`."""
-    start = _FFI.from_buffer("char[]", buffer)
-    ahead = -int(_FFI.cast("uintptr_t", start)) % 64
-    return _FFI.cast("void *", start + ahead), n_bytes
+class Scratch:
+    """Workspace of one thread: memory aligned to 64 bytes that grows when a call needs more."""
+
+    __slots__ = ("_memory", "n_bytes", "pointer")
+
+    def __init__(self) -> None:
+        self.n_bytes = -1
+        self.pointer = _FFI.NULL
+
+    def reserve(self, n_bytes: int) -> None:
+        """Make room for `n_bytes`."""
+        if n_bytes <= self.n_bytes:
+            return
+        self._memory = _FFI.new("char[]", n_bytes + 64)  # the pointer below does not keep it alive
+        ahead = -int(_FFI.cast("uintptr_t", self._memory)) % 64
+        self.pointer, self.n_bytes = _FFI.cast("void *", self._memory + ahead), n_bytes

@@ -15,7 +15,7 @@ from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
 from acegen.runtime.graph import GraphBatch
-from acegen.runtime.kernel import Kernel, scratch_pointer
+from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.weights import FoldMap, checked_weights
 
 if TYPE_CHECKING:
@@ -166,13 +166,12 @@ class Model:
                 return 1
         return wanted
 
-    def _workspace(self, n_atoms: int, max_neighbours: int, n_threads: int) -> tuple[Any, int]:
+    def _workspace(self, n_atoms: int, max_neighbours: int, n_threads: int) -> Scratch:
         """Scratch memory of this thread, grown when needed."""
-        needed = self._kernel.workspace_bytes(n_atoms, max_neighbours, n_threads)
-        held: tuple[Any, int] | None = getattr(self._scratch, "held", None)
-        if held is None or held[1] < needed:
-            held = scratch_pointer(bytearray(needed + 64), needed)
-            self._scratch.held = held
+        held = self._scratch.__dict__.get("held")
+        if held is None:
+            held = self._scratch.held = Scratch()
+        held.reserve(self._kernel.workspace_bytes(n_atoms, max_neighbours, n_threads))
         return held
 
     def __repr__(self) -> str:

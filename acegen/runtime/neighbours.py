@@ -52,15 +52,14 @@ def closed_box(cell: FloatArray, pbc: npt.NDArray[np.bool_], cutoff: float, wher
     periodic = cell[pbc]
     if not len(periodic):
         return np.eye(3)
-    _, sizes, axes = np.linalg.svd(periodic)
-    lengths = np.linalg.norm(periodic, axis=1)
-    if lengths.min() == 0.0:
-        direction = int(np.flatnonzero(pbc)[np.argmin(lengths)])
+    if not periodic.any(axis=1).all():
+        direction = int(np.flatnonzero(pbc)[~periodic.any(axis=1)][0])
         raise InputError(f"{where}: pbc[{direction}] is True, but its cell vector is zero")
+    left, sizes, axes = np.linalg.svd(periodic)
     if sizes[-1] < 1e-10 * sizes[0]:
         raise InputError(f"{where}: the periodic cell vectors are linearly dependent: {periodic.tolist()}")
-    # Heights of the cell over its faces are 1 / |columns of the inverse|.
-    thinnest = float(1.0 / np.linalg.norm(np.linalg.pinv(periodic), axis=0).max())
+    # Heights of the cell over its faces are 1 / |columns of the pseudo-inverse V diag(1/sizes) left^T|.
+    thinnest = float(1.0 / np.sqrt(((left / sizes) ** 2).sum(axis=1).max()))
     if thinnest < _FLATTEST * cutoff:
         raise InputError(
             f"{where}: the periodic cell is {thinnest:g} angstrom thin, expected at least {_FLATTEST:g} of the "

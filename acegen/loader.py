@@ -1,0 +1,161 @@
+"""Top floor: `acegen.load` and `acegen.compile`, where the compiler and the runtime meet."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acegen.build.cache import cache_folder, digest_of
+from acegen.errors import LoadError
+from acegen.manifest import Manifest
+from acegen.runtime.load import check_files, load_bundle, read_manifest
+
+if TYPE_CHECKING:
+    from acegen.runtime.model import Model
+
+_FILE_NAME = re.compile(rb"[\w./~+-]+\.\w+")  # anything that may be the name of a file next to the input
+_LARGEST_TEXT = 1 << 20  # bytes; specifications that name other files are small, tables of numbers are not
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle folder: generated sources and their manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    def load(self, device: str = "cpu", precision: str | None = None, threads: int | None = None) -> Model:
+        """Model of this bundle, see `acegen.load`."""
+        return load_bundle(self.path, device, precision, threads)
+
+
+def compile(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    targets: Sequence[str] = ("c",),
+    precision: str | None = None,
+) -> Bundle:
+    """Compile a specification or a fitted potential to a bundle folder, and its C files to a cached library.
+
+    Args:
+        source: spec.yaml, or a potential (.yace, .yaml, .ace).
+        out: the folder to write; default: `<stem of source>.acegen` in the current folder.
+        targets: only "c" so far.
+        precision: "float64" or "float32", arithmetic of the kernel; None: what the input asks for.
+
+    Raises:
+        SpecError, PotentialError: the input breaks a rule.
+        BuildError: no C compiler, or it failed.
+        LoadError: unknown target.
+    """
+    wanted = (targets,) if isinstance(targets, str) else tuple(targets)
+    for target in wanted:
+        if target != "c":
+            raise LoadError(f"targets: expected 'c', found {target!r} (this version writes C only)")
+    path = _existing(source)
+    folder = Path(f"{path.stem}.acegen") if out is None else Path(out)
+    _write_bundle(path, folder, precision)
+    bundle = Bundle(folder, read_manifest(folder))
+    bundle.load()
+    return bundle
+
+
+def load(
+    path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
+) -> Model:
+    """Load a bundle folder, or any input `acegen.compile` takes (compiled once, into the user's cache).
+
+    Args:
+        path: bundle folder, specification or potential.
+        device: "cpu".
+        precision: "float64" or "float32"; None: what the bundle or the input asks for.
+        threads: None: ACEGEN_THREADS, else all cores this process may use.
+
+    Raises:
+        LoadError: nothing to load there, or a damaged bundle.
+        SpecError, PotentialError, BuildError: as for `acegen.compile`.
+    """
+    source = _existing(path)
+    folder = source if source.is_dir() else _compiled(source, precision)
+    return load_bundle(folder, device, precision, threads)
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise LoadError(f"{found}: expected a bundle folder, a specification or a potential, found nothing")
+    return found
+
+
+def _compiled(source: Path, precision: str | None) -> Path:
+    """Bundle of `source` in the cache, written when it is not there or damaged."""
+    shelf = cache_folder() / "bundles"
+    shelf.mkdir(exist_ok=True)
+    parts: list[str | bytes] = [
+        source.name,
+        source.read_bytes(),
+        precision or "",
+        compiler_digest(),
+        *_referenced(source),
+    ]
+    folder = shelf / digest_of(parts)
+    if _is_whole(folder):
+        return folder
+    with tempfile.TemporaryDirectory(prefix="bundle-", dir=shelf) as scratch:
+        written = Path(scratch, "bundle")
+        _write_bundle(source, written, precision)
+        if folder.exists() and not _is_whole(folder):
+            os.replace(folder, Path(scratch, "damaged"))
+        try:
+            os.rename(written, folder)
+        except OSError:
+            if not _is_whole(folder):  # else another process was faster, and wrote the same
+                raise
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        check_files(folder, read_manifest(folder))
+    except LoadError:
+        return False
+    return True
+
+
+def _write_bundle(source: Path, folder: Path, precision: str | None) -> None:
+    from acegen.compiler import compile_bundle  # SymPy and Jinja only when something must be compiled
+
+    compile_bundle(source, out=folder, precision=precision)
+
+
+def _referenced(source: Path) -> Iterable[bytes]:
+    """Name and content of every file next to `source` that its text mentions (weights, radial weights)."""
+    raw = source.read_bytes()
+    if len(raw) > _LARGEST_TEXT:
+        return
+    for name in sorted(set(_FILE_NAME.findall(raw))):
+        try:
+            path = source.parent / name.decode()
+            if path.is_file():
+                yield name
+                yield path.read_bytes()
+        except (OSError, UnicodeDecodeError):
+            continue
+
+
+@functools.lru_cache(maxsize=1)
+def compiler_digest() -> str:
+    """sha256 of everything that writes code: the Python files and templates of acegen itself."""
+    parts: list[str | bytes] = []
+    for package, pattern in (("acegen", "*.py"), ("acegen.templates", "*.j2")):
+        for root in map(Path, importlib.import_module(package).__path__):
+            for path in sorted(root.rglob(pattern)):
+                parts += [path.relative_to(root).as_posix(), path.read_bytes()]
+    return digest_of(parts)
