@@ -6,12 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from acegen.errors import PotentialError
+from acegen.pace.ace_text import read_ace_text
 from acegen.pace.assemble import make_potential
+from acegen.pace.bbasis import read_bbasis
 from acegen.pace.records import Records
 from acegen.pace.yace import read_yace
 from acegen.potential import Potential
 
-_READERS: dict[str, Callable[[Path, str], Records]] = {".yace": read_yace}
+_READERS: dict[str, Callable[[Path, str], Records]] = {
+    ".yace": read_yace,
+    ".yaml": read_bbasis,
+    ".yml": read_bbasis,
+    ".ace": read_ace_text,
+}
 
 
 def read_pace(path: Path) -> Potential:

@@ -20,8 +20,10 @@ EMBEDDINGS = ("FinnisSinclair", "FinnisSinclairShiftedScaled")
 
 def read_elements(top: Fields) -> tuple[str, ...]:
     """The element symbols, refused when one appears twice."""
-    elements = tuple(str(symbol) for symbol in top.sequence("elements", least=1))
+    elements = tuple(top.sequence("elements", least=1))
     for symbol in elements:
+        if not isinstance(symbol, str):
+            raise top.fail("elements", "element symbols", symbol)
         if elements.count(symbol) > 1:
             raise PotentialError(f"{top.file}: elements: expected different elements, found {symbol!r} twice")
     return elements
