@@ -92,7 +92,7 @@ def _compiled(section: Section) -> Callable[..., dict[str, Any]]:
 
 
 def evaluate(section: Section, values: Mapping[str, np.ndarray | float]) -> dict[str, np.ndarray]:
-    """Outputs of a Section in double precision.
+    """Outputs of a Section in double precision, or in the longer one of the given arrays.
 
     Args:
         section: what to run.
@@ -106,4 +106,5 @@ def evaluate(section: Section, values: Mapping[str, np.ndarray | float]) -> dict
         raise ValueError(f"section '{section.title}': no value for {', '.join(missing)}")
     given = {symbol.name: values[symbol.name] for symbol in section.inputs + section.constants}
     shape = np.broadcast_shapes(*(np.shape(value) for value in given.values())) if given else ()
-    return {name: np.broadcast_to(value, shape).astype(float) for name, value in _compiled(section)(**given).items()}
+    dtype = np.result_type(float, *given.values())
+    return {name: np.broadcast_to(value, shape).astype(dtype) for name, value in _compiled(section)(**given).items()}

@@ -33,9 +33,8 @@ def window(draft: Draft, x0: mpmath.mpf, w: mpmath.mpf, names: tuple[str, str, s
 def inner_factor(draft: Draft, mode: str, r_in: mpmath.mpf, d_in: mpmath.mpf) -> sympy.Expr:
     """Factor of every g_k: 1, the rising quintic, or a step at r_in - d_in (g = 0 there and below)."""
     if mode == "switch":
-        return draft.name(
-            "sw", rise(window(draft, r_in, d_in, ("in_start", "in_steep", "in_u"))), "1 - P(r; r_in, d_in)"
-        )
+        u = window(draft, r_in, d_in, ("in_start", "in_steep", "in_u"))
+        return draft.name("sw", rise(u), "1 - P(r; r_in, d_in)")
     if mode == "step":
         start = draft.constant("in_start", r_in - d_in, "r_in - d_in")
         return draft.name("sw", sympy.Piecewise((sympy.Integer(0), start >= _R), (sympy.Integer(1), True)))

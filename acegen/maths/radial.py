@@ -18,7 +18,7 @@ from acegen.maths import acejl, bessel, chebyshev, envelopes, inner, polynomials
 from acegen.maths.codes import DIGITS, Draft, RadialCode
 from acegen.maths.derivative import differentiate
 from acegen.maths.family import Asked, Sized
-from acegen.maths.section import Section
+from acegen.maths.section import Constant, Section
 from acegen.maths.tables import Table, natural_spline_table, polynomial_values
 
 __all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative"]
@@ -146,7 +146,9 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
     mode = asked.choice("inner", _INNER)
     scale = inner.inner_factor(draft, mode, asked.number("r_in", 0.0), asked.number("d_in", 0.0))
     outputs = _KINDS[family.kind].build(draft, asked, scale)
-    head, head_constants, inputs = None, (), (_R,)
+    head: Section | None = None
+    head_constants: tuple[Constant, ...] = ()
+    inputs: tuple[sympy.Symbol, ...] = (_R,)
     columns = tuple(sympy.Symbol(f"S_{k + 1}") for k in range(asked.size))
     if family.kind == "agnesi" and asked.integer("spline_nodes"):
         head_draft = Draft()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +83,3 @@ def natural_spline_table(values: np.ndarray) -> Table:
     c0, c1, c2, c3 = c[:-3], c[1:-2], c[2:-1], c[3:]
     powers = ((c0 + 4 * c1 + c2) / 6, (c2 - c0) / 2, (c0 - 2 * c1 + c2) / 2, (c3 - c0 + 3 * (c1 - c2)) / 6)
     return Table(((-1.0, (n - 1) / 2, n - 1, 0),), 3, np.stack(powers, axis=1), 0.0)
-
-
-Evaluator = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]

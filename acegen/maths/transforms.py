@@ -1,6 +1,6 @@
 """The normalised generalised Agnesi distance transform of ACEpotentials (ace_model.md S2).
 
-s = (r - rin)/(r0 - rin),  g = s^q/(1 + s^(q-p)),  y = 1/(1 + a g),  x = -1 + 2 (y - 1)/(y(rcut) - 1) clamped to [-1, 1];
+s = (r - rin)/(r0 - rin),  g = s^q/(1 + s^(q-p)),  y = 1/(1 + a g),  x = -1 + 2 (1 - y)/(1 - y(rcut)), clamped;
 a(p, q) puts the steepest point of y at r0.  Written with 1 - y = a s^q/(1 + s^(q-p) + a s^q): one division, and no
 cancellation next to rin.
 """
