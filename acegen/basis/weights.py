@@ -23,7 +23,7 @@ from acegen.potential import BasisFunction
 from acegen.spec.model import BasisSpec
 
 AMPLITUDE = 0.5  # eV
-SPREAD = 1.0
+SPREAD = 1.5
 
 
 def load_array(path: Path, label: str, name: str) -> np.ndarray:
