@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acegen.basis.one_particle import neighbour_of, polynomial_of, radial_channels
-from acegen.basis.weights import load_array
+from acegen.basis.weights import load_arrays, pick
 from acegen.errors import SpecError
 from acegen.potential import Bond, Channel, RadialFamily
 from acegen.spec.model import BasisSpec, BondSpec, Envelope, Evaluation, Polynomials, Transform
@@ -146,7 +146,7 @@ def radial_matrix(spec: BasisSpec) -> np.ndarray:
         stream = np.random.Generator(np.random.Philox(np.random.SeedSequence([weights.seed, shape[2]])))
         return stream.standard_normal(shape) * math.sqrt(2.0 / (shape[2] + shape[3]))
     label = f"{spec.source}: radial.weights.file {weights.source.file}"
-    array = load_array(weights.source.path, label, weights.array)
+    array = pick(load_arrays(weights.source.path, label), label, weights.array)
     if array.shape != shape:
         raise SpecError(
             f"{label}: array {weights.array!r}: expected shape {list(shape)} (centre, neighbour, (n, l), polynomial), "

@@ -13,6 +13,7 @@ are chosen by trial so that forces in a disordered crystal of metallic or covale
 from __future__ import annotations
 
 import math
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -26,17 +27,23 @@ AMPLITUDE = 0.5  # eV
 SPREAD = 1.5
 
 
-def load_array(path: Path, label: str, name: str) -> np.ndarray:
-    """One float64 array of an .npz file; `label` opens the message when it is absent or not finite."""
+def load_arrays(path: Path, label: str) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; `label` opens the message when it is not one."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            if name not in content:
-                raise SpecError(f"{label}: expected an array {name!r}, got {', '.join(sorted(content)) or 'none'}")
-            array = np.asarray(content[name])
-    except (OSError, ValueError) as error:
-        raise SpecError(f"{label}: expected a NumPy .npz file of numbers, got an unreadable one ({error})") from None
+            return {name: np.asarray(content[name]) for name in content}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile):
+        raise SpecError(f"{label}: expected a NumPy .npz file of numbers, got an unreadable one") from None
+
+
+def pick(arrays: dict[str, np.ndarray], label: str, name: str) -> np.ndarray:
+    """One of them as float64; absent or not finite is an error."""
+    if name not in arrays:
+        raise SpecError(f"{label}: expected an array {name!r}, got {', '.join(sorted(arrays)) or 'none'}")
+    array = arrays[name]
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise SpecError(f"{label}: array {name!r}: expected finite real numbers, got {array.dtype} with other values")
+        found = "infinite or undefined ones" if array.dtype.kind in "fiu" else f"type {array.dtype}"
+        raise SpecError(f"{label}: array {name!r}: expected finite real numbers, got {found}")
     return array.astype(np.float64)
 
 
@@ -68,13 +75,12 @@ def _from_file(spec: BasisSpec, functions: tuple[BasisFunction, ...], n_densitie
         raise SpecError(f"{spec.source}: weights.file: expected the name of an .npz file, but the key is missing")
     label = f"{spec.source}: weights.file {source.file}"
     shape = (len(functions), n_densities)
-    with np.load(source.path, allow_pickle=False) as content:
-        flat = "parameters" in content
-    if flat:
-        return _split_parameters(label, load_array(source.path, label, "parameters"), spec, functions)
+    arrays = load_arrays(source.path, label)
+    if "parameters" in arrays:
+        return _split_parameters(label, pick(arrays, label, "parameters"), spec, functions)
     result = []
     for centre in range(spec.n_species):
-        array = load_array(source.path, label, f"weights_{centre}")
+        array = pick(arrays, label, f"weights_{centre}")
         if array.ndim == 1 and n_densities == 1:
             array = array[:, None]
         if array.shape != shape:

@@ -17,8 +17,9 @@ _NUMBER_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 def nearest(word: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for the nearest known word, or the list of what is known."""
     options = sorted(known)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(options)}"
+    folded = {option.casefold(): option for option in reversed(options)}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.5)
+    return f"; did you mean {folded[close[0]]!r}?" if close else f"; known: {', '.join(options)}"
 
 
 class Fields:
