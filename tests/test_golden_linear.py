@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from acegen.basis.coupled import enumerate_potential
+from acegen.basis.one_particle import radial_channels
 from acegen.basis.real_form import real_products
 from acegen.interpreter import interpret
 from acegen.potential import Potential
@@ -70,3 +71,24 @@ def test_basis_rows(golden: dict, tmp_path: Path, name: str) -> None:
     products = {key for f in centre.functions if not f.pair for key in real_products(f, centre.channels)[0]}
     assert len(products) == case["n_AA"]
     assert len({a for key in products for a in key}) == case["n_A"]
+
+
+def test_given_one_hot_radial_weights_are_the_one_hot_model(tmp_path: Path) -> None:
+    """Channels over all neighbour species, filled with a one-hot matrix from a file, give the same basis rows."""
+    text = "elements: [Si, Ge]\norder: 3\ndegree: 5\ncutoff: 5\npair: {degree: 3}\n"
+    (tmp_path / "model.yaml").write_text(text)
+    spec = read_spec(tmp_path / "model.yaml")
+    listed = radial_channels(spec)
+    matrix = np.zeros((2, 2, len(listed), 5))
+    for row, channel in enumerate(listed):
+        matrix[:, (channel.n - 1) % 2, row, (channel.n - 1) // 2] = 1.0
+    np.savez(tmp_path / "radial.npz", W=matrix)
+    extra = "radial: {n_polynomials: 5, weights: {kind: file, file: radial.npz}}\n"
+    (tmp_path / "given.yaml").write_text(text + extra)
+    stream = np.random.Generator(np.random.Philox(2))
+    species, positions = np.array([0, 1, 1, 0, 1, 0]), stream.uniform(0.0, 4.5, (6, 3))
+    rows = [
+        interpret(enumerate_potential(each), species, positions, 4.5 * np.eye(3), np.ones(3, dtype=bool)).basis
+        for each in (spec, read_spec(tmp_path / "given.yaml"))
+    ]
+    assert np.abs(rows[0] - rows[1]).max() < 1e-13 * np.abs(rows[0]).max()
