@@ -66,8 +66,8 @@ class Fields:
             return value
         if default is not _REQUIRED:
             return default
-        similar = difflib.get_close_matches(str(key), [str(k) for k in self.content], n=1)
-        hint = f", the nearest key found is '{similar[0]}'" if similar else ""
+        similar = difflib.get_close_matches(str(key), [str(k) for k in self.content], n=2)
+        hint = f" (nearest found: {', '.join(repr(name) for name in similar)})" if similar else ""
         raise PotentialError(f"{self.file}: {self.where(key)}: required key is missing{hint}")
 
     def number(self, key: object, default: float | None = None, least: float | None = None) -> float:
@@ -144,11 +144,10 @@ class Fields:
 
     def grid(self, key: object, shape: tuple[int, int, int]) -> np.ndarray:
         """A list of lists of lists of finite floats with the given shape."""
-        raw = self.sequence(key, shape[0])
         out = np.zeros(shape)
-        for i, row in enumerate(raw):
-            rows = Fields(self.file, self.where(key), {f"[{i}]": row})
-            for j, cell in enumerate(rows.sequence(f"[{i}]", shape[1])):
-                cells = Fields(self.file, self.where(key), {f"[{i}][{j}]": cell})
-                out[i, j] = cells.numbers(f"[{i}][{j}]", shape[2])
+        for i, row in enumerate(self.sequence(key, shape[0])):
+            rows = Fields(self.file, self.place, {f"{key}[{i}]": row})
+            for j, cell in enumerate(rows.sequence(f"{key}[{i}]", shape[1])):
+                cells = Fields(self.file, self.place, {f"{key}[{i}][{j}]": cell})
+                out[i, j] = cells.numbers(f"{key}[{i}][{j}]", shape[2])
         return out

@@ -1,0 +1,315 @@
+"""Malformed potentials are refused with one sentence that names file, key, expected and found."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acegen.errors import PotentialError
+from acegen.pace.read import read_pace
+
+YACE = """\
+elements: [Ge, Si]
+E0: [-1, 5e-1]
+deltaSplineBins: 0.001
+embeddings:
+  0: {ndensity: 1, FS_parameters: [1, 1], npoti: FinnisSinclair, rho_core_cutoff: 100000, drho_core_cutoff: 250}
+  1: {ndensity: 2, FS_parameters: [1, 1, 1, 0.5], npoti: FinnisSinclairShiftedScaled, rho_core_cutoff: 1e5, drho_core_cutoff: 250}
+bonds:
+  [0, 0]: {nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: SBessel, radparameters: [5], radcoefficients: [[[1, 0], [0, 1]]], prehc: 0, lambdahc: 1, rcut: 4, dcut: 0.01}
+  [0, 1]: {nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: SBessel, radparameters: [5], radcoefficients: [[[1, 0], [0, 1]]], prehc: 0, lambdahc: 1, rcut: 5, dcut: 0.01}
+  [1, 0]: {nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: SBessel, radparameters: [5], radcoefficients: [[[1, 0], [0, 1]]], prehc: 0, lambdahc: 1, rcut: 5, dcut: 0.01}
+  [1, 1]: {nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: ChebPow, radparameters: [2], radcoefficients: [[[1, 0], [0, 1]]], prehc: 0, lambdahc: 1, rcut: 6, dcut: 0.01}
+functions:
+  0:
+    - {mu0: 0, rank: 1, ndensity: 1, num_ms_combs: 1, mus: [1], ns: [2], ls: [0], ms_combs: [0], ctildes: [1e-3]}
+    - {mu0: 0, rank: 2, ndensity: 1, num_ms_combs: 2, mus: [0, 1], ns: [1, 1], ls: [1, 1], ms_combs: [0, 0, 1, -1], ctildes: [-1.5, 3]}
+  1:
+    - {mu0: 1, rank: 2, ndensity: 2, num_ms_combs: 2, mus: [0, 1], ns: [1, 1], ls: [1, 1], ms_combs: [0, 0, 1, -1], ctildes: [-1.5, .5, 3, -1.]}
+    - {mu0: 1, rank: 2, ndensity: 2, num_ms_combs: 2, mus: [1, 1], ns: [1, 1], ls: [1, 1], ms_combs: [0, 0, 1, -1], ctildes: [-1.5, 0.5, 3, 7]}
+"""  # noqa: E501
+
+BAD_YACE = [
+    ("elements: [Ge, Si]", "elements: [Si, Si]", r"elements: expected different elements, found 'Si' twice"),
+    ("elements: [Ge, Si]", "elements: [Ge, {}]", r"elements: expected element symbols, found \{\}"),
+    ("elements:", "element:", r"elements: required key is missing \(nearest found: 'element'\)"),
+    ("E0: [-1, 5e-1]", "E0: [-1]", r"E0: expected 2 entries, found 1"),
+    ("E0: [-1, 5e-1]", "E0: [-1, .nan]", r"E0\[1\]: expected a finite number, found nan"),
+    ("FS_parameters: [1, 1, 1, 0.5]", "FS_parameters: [1, 1, 1]", r"embeddings.1.FS_parameters: expected 4 entries"),
+    ("npoti: FinnisSinclair,", "npoti: Johnson,", r"embeddings.0.npoti: expected .* found 'Johnson'"),
+    ("drho_core_cutoff: 250}\n  1", "drho_core_cutof: 250}\n  1", r"drho_core_cutoff: required .*'drho_core_cutof'"),
+    ("1, 1, 0.5]", "1, 1, -2]", r"embeddings.1: expected exponents m > 0, found -2.0"),
+    ("  [0, 1]: {", "  [0, 2]: {", r"bonds: expected keys \[a, b\] with elements from 0 to 1, found \(0, 2\)"),
+    ("  [0, 1]: {", "  01: {", r"bonds: expected keys \[a, b\]"),
+    ("  [0, 1]: {", "  [0, 0]: {", r"line 9: not valid YAML: key \(0, 0\) appears twice"),
+    ("radbasename: ChebPow", "radbasename: ChebyPow", r"bonds.\[1, 1\].radbasename: .*nearest: ChebPow.*'ChebyPow'"),
+    ("rcut: 6,", "rcut: -6,", r"bonds.\[1, 1\].rcut: expected a number > 0, found -6"),
+    ("rcut: 6,", "rcut: far,", r"bonds.\[1, 1\].rcut: expected a finite number, found 'far'"),
+    ("rcut: 6, dcut: 0.01", "rcut: 6, dcut: -1", r"bonds.\[1, 1\].dcut: expected a number >= 0, found -1"),
+    ("rcut: 4, dcut: 0.01", "rcut: 4, dcut: 0, inner_cutoff_type: zlb", r"inner_cutoff_type: .* found 'zlb'"),
+    (
+        "rcut: 4, dcut: 0.01",
+        "rcut: 4, dcut: 0, inner_cutoff_type: zbl",
+        r"inner_cutoff_type: expected the same mode on all bonds, found density at \[1, 1\], zbl at \[0, 0\]",
+    ),
+    (
+        "nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: Cheb",
+        "nradmax: 1, lmax: 2, nradbasemax: 2, radbasename: Cheb",
+        r"bonds.\[1, 1\].radcoefficients\[0\]: expected 3 entries, found 2",
+    ),
+    (
+        "nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: Cheb",
+        "nradmax: x, lmax: 1, nradbasemax: 2, radbasename: Cheb",
+        r"bonds.\[1, 1\].nradmax: expected an integer >= 0, found 'x'",
+    ),
+    ("mu0: 0, rank: 1", "mu0: 1, rank: 1", r"functions.0\[0\].mu0: expected 0, .* found 1"),
+    ("mus: [1], ns: [2]", "mus: [2], ns: [2]", r"functions.0\[0\].mus: expected integers from 0 to 1, found 2"),
+    ("mus: [1], ns: [2]", "mus: [1], ns: [3]", r"functions.0\[0\].ns: expected integers from 1 to 2, found 3"),
+    ("mus: [1], ns: [2]", "mus: [1], ns: [0]", r"functions.0\[0\].ns: expected integers from 1 to 2, found 0"),
+    ("mus: [0, 1], ns: [1, 1], ls: [1, 1]", "mus: [0, 1], ns: [1, 2], ls: [1, 1]", r"ns: expected .* 1 to 1, found 2"),
+    ("mus: [0, 1], ns: [1, 1], ls: [1, 1]", "mus: [0, 1], ns: [1, 1], ls: [1, 2]", r"ls: expected .* 0 to 1, found 2"),
+    ("mus: [0, 1], ns: [1, 1], ls: [1, 1]", "mus: [0, 1, 1], ns: [1, 1], ls: [1, 1]", r"mus: expected 2 entries"),
+    (
+        "ms_combs: [0, 0, 1, -1], ctildes: [-1.5, 3]",
+        "ms_combs: [0, 0, 1, 1], ctildes: [-1.5, 3]",
+        r"sum to 0, found \[1, 1\]",
+    ),
+    (
+        "ms_combs: [0, 0, 1, -1], ctildes: [-1.5, 3]",
+        "ms_combs: [0, 0, 2, -2], ctildes: [-1.5, 3]",
+        r"\|m\| <= l .*\[2, -2\]",
+    ),
+    (
+        "ms_combs: [0, 0, 1, -1], ctildes: [-1.5, 3]",
+        "ms_combs: [0, 0, 1], ctildes: [-1.5, 3]",
+        r"ms_combs: expected 4 entries",
+    ),
+    ("ctildes: [-1.5, 3]", "ctildes: [-1.5, 3, 4]", r"functions.0\[1\].ctildes: expected 2 entries, found 3"),
+    (
+        "ctildes: [-1.5, 3]",
+        "ctildes: [-1.5, 1e999]",
+        r"functions.0\[1\].ctildes\[1\]: expected a finite number, found inf",
+    ),
+    ("rank: 1, ndensity: 1", "rank: 1, ndensity: 2", r"functions.0\[0\].ndensity: expected 1, .* found 2"),
+    ("  1:\n    - {mu0: 1", "  7:\n    - {mu0: 1", r"functions: expected element numbers from 0 to 1 as keys, found 7"),
+    ("elements: [Ge, Si]", "elements: [Ge, Si", r"model.yace: line \d+: not valid YAML"),
+    (
+        "radbasename: ChebPow",
+        "radbasename: ACE.jl.base",
+        r"lmax: required key is missing \(radbasename starts with ACE.jl\)",
+    ),
+]
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD_YACE, ids=[str(i) for i in range(len(BAD_YACE))])
+def test_malformed_yace(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """Each edit of a good file is refused with its own sentence, on one line, with the file's name first."""
+    assert old in YACE
+    path = write(tmp_path, "model.yace", YACE.replace(old, new, 1))
+    with pytest.raises(PotentialError, match=message) as caught:
+        read_pace(path)
+    assert str(caught.value).startswith("model.yace: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_good_yace(tmp_path: Path) -> None:
+    """Conventions: sqrt(4 pi) per amplitude, rank-1 channels last, proportional densities share one row of B."""
+    potential = read_pace(write(tmp_path, "my model-1.yace", YACE))
+    assert potential.name == "my_model_1"
+    assert potential.species == ("Ge", "Si")
+    assert (potential.switching, potential.linear) == ("none", False)
+    germanium, silicon = potential.centres
+    assert (germanium.e0, silicon.e0) == (-1.0, 0.5)
+    s = np.sqrt(4.0 * np.pi)
+    assert [(c.neighbour, c.n, c.l, c.coefficients) for c in germanium.channels] == [
+        (0, 1, 1, (0.0, s)),
+        (1, 1, 1, (0.0, s)),
+        (1, 2, 0, (0.0, s)),
+    ]
+    assert germanium.embedding.kind == "linear"
+    assert [f.label for f in germanium.functions] == ["(Si 2 0)", "(Ge 1 1)(Si 1 1)"]
+    assert silicon.embedding.kind == "FinnisSinclairShiftedScaled"
+    # -1.5, 0.5 / 3, -1 are proportional; -1.5, 0.5 / 3, 7 are not.
+    assert [f.coefficients.tolist() for f in silicon.functions] == [[-1.5, 3.0], [-1.5, 3.0], [0.5, 7.0]]
+    assert np.allclose(silicon.weights, [[1.0, -1.0 / 3.0], [1.0, 0.0], [0.0, 1.0]], rtol=1e-15)
+
+
+def test_element_without_functions(tmp_path: Path) -> None:
+    """A missing list of functions is an empty one: the centre keeps E0."""
+    potential = read_pace(write(tmp_path, "model.yace", YACE[: YACE.index("  1:\n    - {mu0: 1")]))
+    assert potential.centres[1].functions == ()
+    assert potential.centres[1].weights.shape == (0, 2)
+
+
+def test_unknown_ending_and_missing_file(tmp_path: Path) -> None:
+    """The file name decides the format; an absent file is a sentence, not a traceback."""
+    with pytest.raises(PotentialError, match=r"model\.pt: expected a file ending in \.yace"):
+        read_pace(tmp_path / "model.pt")
+    with pytest.raises(PotentialError, match=r"absent\.yace: cannot be read"):
+        read_pace(tmp_path / "absent.yace")
+
+
+BBASIS = """\
+global: {DeltaSplineBins: 0.001}
+species:
+  - speciesblock: Al
+    ndensityi: 1
+    npoti: FinnisSinclair
+    parameters: [1, 1]
+    nradmaxi: 1
+    lmaxi: 2
+    nradbaseij: 2
+    radbase: SBessel
+    radparameters: [5.25]
+    radcoefficients: [[[1, 0], [0, 1], [1, 1]]]
+    rcutij: 6
+    dcutij: 0.01
+    core-repulsion: [0, 1]
+    nbody:
+      - {type: Al Al, nr: [2], nl: [0], c: 0.1}
+      - {type: Al Al Al, nr: [1, 1], nl: [2, 2], c: [0.5]}
+      - {type: Al Al Al Al Al, nr: [1, 1, 1, 1], nl: [1, 1, 1, 1], lint: [2, 2], c: [1e-2]}
+      - {type: Al Al Al, nr: [9, 9], nl: [2, 2], c: [0.5], skip: true}
+"""
+
+BAD_BBASIS = [
+    ("species:", "radial_basis: x\nblocks:", r"expected a PACE B-basis with the key 'species', found a GRACE/FS model"),
+    ("species:", "blocks:", r"species: required key is missing"),
+    ("lint: [2, 2]", "lint: [1, 2]", r"lint: expected intermediates that couple l = \[1, 1, 1, 1\] to L = 0"),
+    ("lint: [2, 2]", "lint: [2, 2, 2]", r"lint: expected 2 numbers"),
+    ("nl: [2, 2]", "nl: [1, 2]", r"nl: expected an even sum of l"),
+    ("nl: [2, 2]", "nl: [0, 2]", r"nl: expected two equal l"),
+    ("type: Al Al Al,", "type: Al Al Ni,", r"type: expected Al and then neighbours from Al, found 'Al Al Ni'"),
+    ("nr: [1, 1], nl", "nr: [2, 1], nl", r"ns: expected integers from 1 to 1, found 2"),
+    ("c: [0.5]}", "c: [0.5, 1]}", r"nbody\[1\]\.c: expected 1 entries, found 2"),
+    ("    ndensityi: 1\n", "", r"ndensityi: required key is missing"),
+    ("radbase: SBessel", "radbase: Bessel", r"radbase: .*nearest: SBessel"),
+    ("speciesblock: Al", "speciesblock: Al Ni", r"species: expected a block 'Al' with its embedding, found none"),
+    ("[0, 1]\n", "[0]\n", r"core-repulsion: expected 2 entries, found 1"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD_BBASIS, ids=[str(i) for i in range(len(BAD_BBASIS))])
+def test_malformed_bbasis(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """The same for the B-basis format, including its rules of coupling."""
+    assert old in BBASIS
+    path = write(tmp_path, "model.yaml", BBASIS.replace(old, new, 1))
+    with pytest.raises(PotentialError, match=message):
+        read_pace(path)
+
+
+def test_good_bbasis(tmp_path: Path) -> None:
+    """Rank 2 couples to (-1)^(l-m)/sqrt(2l+1), half of the tuples doubled and equal factors merged."""
+    potential = read_pace(write(tmp_path, "model.yaml", BBASIS))
+    first, second, third = potential.centres[0].functions
+    assert first.channels == (2,) and first.coefficients.tolist() == [1.0]
+    terms = {tuple(m): c for m, c in zip(second.ms.tolist(), second.coefficients, strict=True)}
+    assert terms.keys() == {(-2, 2), (-1, 1), (0, 0)}
+    for (low, _), c in terms.items():
+        assert c == pytest.approx((-1) ** low * (2.0 if low else 1.0) / np.sqrt(5.0), rel=1e-15)
+    assert third.channels == (0, 0, 0, 0)
+    assert potential.centres[0].weights[:, 0].tolist() == [0.1, 0.5, 0.01]
+    assert potential.linear
+
+
+ACE = """\
+# comment
+nelements=1
+elements: Cu
+
+lmax=1
+
+2 FS parameters:  1.0 1.0
+core energy-cutoff parameters: 100000.0 250.0
+E0: -0.5
+
+radbasename=ChebPow
+nradbase=2
+nradmax=1
+cutoffmax=5.0
+deltaSplineBins=0.001
+core repulsion parameters: 0.0 1.0
+radparameter= 2.0
+cutoff= 5.0
+dcut= 0.01
+crad= 1.0 2.0
+ 3.0 4.0
+
+rankmax=2
+ndensitymax=1
+
+num_c_tilde_max=2
+num_ms_combinations_max=2
+total_basis_size_rank1: 1
+ctilde_basis_func: rank=1 ndens=1 mu0=0 mu=( 0 )
+n=( 1 )
+l=( 0 )
+num_ms=1
+< 0 >:  21.5
+total_basis_size: 1
+ctilde_basis_func: rank=2 ndens=1 mu0=0 mu=( 0  0 )
+n=( 1  1 )
+l=( 1  1 )
+num_ms=2
+< 0 0 >:  0.25
+< 1 -1 >:  -0.5
+"""
+
+
+def test_good_ace_text(tmp_path: Path) -> None:
+    """crad is stored k slowest and l fastest; the embedding with unit exponents is linear."""
+    potential = read_pace(write(tmp_path, "Cu.ace", ACE))
+    (centre,) = potential.centres
+    s = np.sqrt(4.0 * np.pi)
+    assert [(c.l, c.coefficients) for c in centre.channels] == [(1, (2.0 * s, 4.0 * s)), (0, (s, 0.0))]
+    assert centre.e0 == -0.5 and potential.linear
+    assert [f.coefficients.tolist() for f in centre.functions] == [[1.0], [0.25, -0.5]]
+    assert centre.weights.tolist() == [[21.5], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("nelements=1", "elements=1", r"nelements=: required entry is missing"),
+        ("cutoff= 5.0", "cutoff= -5.0", r"expected cutoff > 0"),
+        ("crad= 1.0 2.0", "crad= 1.0 x", r"crad=: expected a finite number, found 'x'"),
+        ("2 FS parameters:  1.0 1.0", "2 FS parameters:  1.0 0.5", r"embedding-function: required entry is missing"),
+        ("total_basis_size: 1", "total_basis_size: 2", r"total_basis_size: expected 3 functions, found 2"),
+        ("< 1 -1 >", "< 1 1 >", r"sum to 0, found \[1, 1\]"),
+        ("num_ms=2", "num_ms=3", r"expected 3 lines < m >: c, found 2"),
+        ("ChebPow", "ACE.jl.Basic", r"radbasename=: expected a basis with c_nlk"),
+    ],
+)
+def test_malformed_ace_text(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """The text format is refused with the same care."""
+    assert old in ACE
+    with pytest.raises(PotentialError, match=message):
+        read_pace(write(tmp_path, "Cu.ace", ACE.replace(old, new, 1)))
+
+
+def test_b_and_c_bases_agree(shared: Path) -> None:
+    """The rows of B of the B-basis file, summed per (mus, ns, ls), give the numbers stored in the C-tilde file."""
+    folder = shared / "zoo" / "SiGe-medium-s1"
+    first, second = (read_pace(folder / f"{folder.name}.{ending}") for ending in ("yace", "yaml"))
+    for left, right in zip(first.centres, second.centres, strict=True):
+        sums: list[dict[str, np.ndarray]] = []
+        for centre in (left, right):
+            total: dict[str, np.ndarray] = {}
+            for function, weights in zip(centre.functions, centre.weights, strict=True):
+                factors = re.findall(r"\(.*?\)", function.label)
+                for m, c in zip(function.ms.tolist(), function.coefficients, strict=True):
+                    key = str(sorted(zip(factors, m, strict=True)))
+                    total[key] = total.get(key, np.zeros(2)) + c * weights
+            sums.append(total)
+        assert sums[0].keys() == sums[1].keys()
+        for key, value in sums[0].items():
+            assert np.allclose(value, sums[1][key], rtol=1e-13, atol=1e-14 * np.abs(value).max())
