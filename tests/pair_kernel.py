@@ -164,7 +164,7 @@ def write_bundle(folder: Path, **changes: object) -> Path:
     )
     names = [f"{NAME}.c", f"{NAME}.h", "weights.npz"]
     files = tuple((name, hashlib.sha256((folder / name).read_bytes()).hexdigest()) for name in names)
-    complete = replace(manifest(), files=files, **changes)  # type: ignore[arg-type]
+    complete = replace(manifest(), **{"files": files, **changes})  # type: ignore[arg-type]
     (folder / "manifest.json").write_text(complete.to_json())
     return folder
 

@@ -1,0 +1,362 @@
+"""Model: a hand-made pair kernel gives the NumPy reference through every input, and misuse is refused by name."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import multiprocessing
+import pickle
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from pair_kernel import CUTOFF, DEPTH, E0, NAME, reference, write_bundle
+
+import acegen
+from acegen.errors import InputError, LoadError
+from acegen.manifest import EVALUATE, Manifest
+from acegen.runtime import GraphBatch, load_bundle
+from acegen.runtime.kernel import declarations, pointer, shape_of
+from acegen.runtime.weights import FoldMap
+
+ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "morse.acegen")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_cache(tmp_path_factory):
+    """One fresh cache for the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACEGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def model(bundle):
+    return load_bundle(bundle)
+
+
+def structures():
+    """Periodic, mixed, open, lone and empty structures of both species."""
+    alloy = bulk("Cu", cubic=True) * (2, 1, 1)
+    alloy.numbers[[1, 4]] = 79
+    alloy.rattle(0.15, seed=1)
+    skewed = Atoms("CuAu", [[0, 0, 0], [1.5, 1.4, 1.2]], cell=[[3, 0, 0], [1, 3.2, 0], [0.5, -0.7, 2.9]], pbc=True)
+    slab = Atoms("AuCu", [[0, 0, 0], [1.5, 1.4, 2.0]], cell=[3, 3.1, 0], pbc=[True, True, False])
+    cluster = Atoms("CuAuCu", [[0, 0, 0], [2.4, 0.3, 0], [0.2, 2.6, 0.9]])
+    return [alloy, Atoms(), skewed, slab, Atoms("Au"), cluster]
+
+
+def expected(atoms):
+    species = [(29, 79).index(number) for number in atoms.numbers]
+    return reference(species, atoms.positions, atoms.cell.array, atoms.pbc)
+
+
+def close(found, wanted, tolerance=1e-13):
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(1.0, np.abs(wanted).max(initial=0.0)))
+
+
+def test_every_property_matches_the_reference(model):
+    """All outputs of a mixed batch equal the sum over images, structure by structure."""
+    frames = structures()
+    graph = GraphBatch.from_atoms(frames, model)
+    out = model.evaluate(graph, ALL)
+    for k, atoms in enumerate(frames):
+        energies, forces, virials = expected(atoms)
+        rows = slice(graph.first_atom[k], graph.first_atom[k + 1])
+        close(out.energy[k], energies.sum())
+        close(out.energies[rows], energies)
+        close(out.forces[rows], forces)
+        close(out.virials[rows], virials)
+        close(out.virial[k], virials.sum(axis=0))
+    assert all(getattr(out, name).dtype == np.float64 for name in ALL)
+    assert out.basis.shape == (graph.n_atoms, 2)
+    energies = np.array(E0)[graph.species] + (out.basis * DEPTH[graph.species]).sum(axis=1)
+    close(out.energies, energies)
+
+
+def test_structures_and_graphs_are_the_same_input(model):
+    """Atoms, a list of Atoms and their graph give identical numbers."""
+    frames = structures()
+    one, many = model.evaluate(frames[0]), model.evaluate(frames)
+    graph = model.evaluate(GraphBatch.from_atoms(frames, model))
+    np.testing.assert_array_equal(one.energy[0], many.energy[0])
+    np.testing.assert_array_equal(many.forces, graph.forces)
+    np.testing.assert_array_equal(many.virial, graph.virial)
+
+
+def test_edge_gradients_come_back_in_the_callers_order(model):
+    """Shuffled edges: forces do not change, row e of edge_gradients belongs to edge e of the caller."""
+    atoms = structures()[0]
+    graph = GraphBatch.from_atoms(atoms, model)
+    sorted_out = model.evaluate(graph, ALL)
+    order = np.random.default_rng(2).permutation(graph.n_edges)
+    centres = np.repeat(np.arange(graph.n_atoms), np.diff(graph.first_edge))
+    shuffled = GraphBatch.from_arrays(
+        species=graph.species,
+        positions=graph.positions,
+        edge_from=centres[order],
+        edge_to=graph.edge_to[order],
+        shifts=graph.shift_multiples[graph.edge_shift][order],
+        cells=graph.cells,
+    )
+    out = model.evaluate(shuffled, ALL)
+    close(out.edge_gradients, sorted_out.edge_gradients[order])
+    close(out.forces, sorted_out.forces)
+
+
+def test_edge_vectors_need_no_positions(model):
+    """Given vectors replace positions and shifts."""
+    atoms = structures()[5]
+    graph = GraphBatch.from_atoms(atoms, model)
+    centres = np.repeat(np.arange(3), np.diff(graph.first_edge))
+    vectors = graph.positions[graph.edge_to] - graph.positions[centres]
+    again = GraphBatch.from_arrays(
+        species=graph.species, first_edge=graph.first_edge, edge_to=graph.edge_to, edge_vectors=vectors
+    )
+    close(model.evaluate(again).forces, expected(atoms)[1])
+
+
+def test_empty_input(model):
+    """No structures, and structures without atoms, have empty arrays and zero energy."""
+    out = model.evaluate([], ALL)
+    assert (out.energy.shape, out.forces.shape, out.basis.shape) == ((0,), (0, 3), (0, 2))
+    out = model.evaluate([Atoms(), Atoms()])
+    assert out.energy.tolist() == [0.0, 0.0] and not out.virial.any()
+
+
+def test_only_what_was_asked_for(model):
+    """Other properties raise an AttributeError that says how to get them."""
+    out = model.evaluate(Atoms("Cu"), "energy")
+    assert out.energy.tolist() == [E0[0]]
+    with pytest.raises(AttributeError, match=r"'forces' was not evaluated \(only energy\): ask with properties="):
+        _ = out.forces
+    with pytest.raises(AttributeError, match="has no attribute 'force'"):
+        _ = out.force
+    with pytest.raises(InputError, match="properties: 'force' is unknown, did you mean 'forces'"):
+        model.evaluate(Atoms("Cu"), ("energy", "force"))
+    with pytest.raises(InputError, match="properties: 'xyz' is unknown, expected some of energy"):
+        model.evaluate(Atoms("Cu"), "xyz")
+
+
+def test_graph_of_another_model_is_refused(model):
+    """Species order, species range and reach of the neighbours must fit."""
+    with pytest.raises(InputError, match=r"graph: its species are \('Au', 'Cu'\), model 'morse' has \('Cu', 'Au'\)"):
+        model.evaluate(GraphBatch.from_atoms(Atoms("Cu"), 4.0, species=("Au", "Cu")))
+    with pytest.raises(InputError, match=r"graph: its neighbours reach 3\.5 angstrom, model 'morse' needs 4"):
+        model.evaluate(GraphBatch.from_atoms(Atoms("Cu"), 3.5, species=("Cu", "Au")))
+    with pytest.raises(InputError, match=r"species: entry 1 is 2, expected 0 to 1 \(species of model 'morse'\)"):
+        model.evaluate(GraphBatch.from_arrays(species=[0, 2], positions=np.eye(2, 3), edge_from=[], edge_to=[]))
+    with pytest.raises(InputError, match="atoms: atom 0 is Fe, expected one of Cu, Au"):
+        model.evaluate(Atoms("Fe"))
+
+
+def test_site_entry(model):
+    """The entry for other hosts gives the energy and edge gradients of one centre."""
+    vectors = np.array([[2.4, 0.1, 0.0], [0.0, -2.2, 1.1], [9.0, 0, 0]])
+    energy, gradient = model.site(1, [0, 1, 1], vectors)
+    graph = GraphBatch.from_arrays(
+        species=[1, 0, 1, 1], first_edge=[0, 3, 3, 3, 3], edge_to=[1, 2, 3], edge_vectors=vectors
+    )
+    out = model.evaluate(graph, ("energies", "edge_gradients"))
+    assert energy == pytest.approx(out.energies[0], rel=1e-14)
+    close(gradient, out.edge_gradients)
+    with pytest.raises(InputError, match="neighbour_species: entry 0 is 5, expected 0 to 1"):
+        model.site(0, [5], [[2.0, 0, 0]])
+    with pytest.raises(InputError, match="species: entry 0 is 2, expected 0 to 1"):
+        model.site(2, [], np.zeros((0, 3)))
+
+
+def test_weights_are_replaced_without_compiling(model):
+    """Assigned weights pass through the fold map and change energies as they should; reading gives copies."""
+    atoms = structures()[0]
+    before = model.evaluate(atoms, ("energies", "basis"))
+    model.weights[0][:] = 99.0
+    np.testing.assert_array_equal(model.weights[0][:, 0], DEPTH[0])
+    model.weights = [2.0 * DEPTH[0][:, None], 3.0 * DEPTH[1]]
+    species = np.array([(29, 79).index(number) for number in atoms.numbers])
+    factor = np.array([2.0, 3.0])[species]
+    base = np.array(E0)[species]
+    close(model.evaluate(atoms, "energies").energies, base + factor * (before.energies - base))
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.evaluate(atoms).energy, model.evaluate(atoms).energy)
+    np.testing.assert_array_equal(copy.deepcopy(model).weights[1], model.weights[1])
+
+
+def test_wrong_weights_are_named(model, tmp_path):
+    """Number of species, shapes, finiteness, and kernels with weights compiled in."""
+    with pytest.raises(InputError, match="weights: expected 2 arrays, one per species, found 1"):
+        model.weights = [DEPTH[0]]
+    with pytest.raises(InputError, match=r"weights\[1\]: expected shape \[2, 1\], found \[3, 1\]"):
+        model.weights = [DEPTH[0], [1.0, 2.0, 3.0]]
+    with pytest.raises(InputError, match=r"weights\[0\]: expected finite numbers in eV, found nan at \(0, 0\)"):
+        model.weights = [[np.nan, 0.0], DEPTH[1]]
+    fixed = load_bundle(write_bundle(tmp_path / "fixed", replaceable=False))
+    with pytest.raises(InputError, match="weights: those of 'morse' are compiled in; set `replaceable`"):
+        fixed.weights = [DEPTH[0], DEPTH[1]]
+
+
+def test_fold_map_with_empty_rows():
+    """Rows without terms give zero, wherever they stand."""
+    fold = FoldMap(np.array([0, 0, 2, 2, 3, 3]), np.array([0, 1, 2]), np.array([1.0, 2.0, -1.0]))
+    assert fold.apply(np.array([3.0, 5.0, 7.0])).tolist() == [0.0, 13.0, 0.0, -7.0, 0.0]
+
+
+def test_float32_kernel_is_another_library(bundle, model):
+    """precision="float32" compiles with ACEGEN_REAL=float: close to, but not equal to, float64; output is float64."""
+    single = load_bundle(bundle, precision="float32")
+    atoms = structures()[0]
+    fine, coarse = model.evaluate(atoms), single.evaluate(atoms)
+    assert coarse.energy.dtype == np.float64
+    assert fine.energy[0] != coarse.energy[0]
+    assert coarse.energy[0] == pytest.approx(fine.energy[0], rel=1e-6)
+    assert single.precision == "float32"
+
+
+def test_concurrent_calls(model):
+    """Calls from several Python threads at once do not share scratch memory."""
+    frames = [frame for frame in structures() if len(frame)]
+    graphs = [GraphBatch.from_atoms(frame * (1, 1, 1), model) for frame in frames]
+    wanted = [model.evaluate(graph).energy[0] for graph in graphs]
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [(k, pool.submit(model.evaluate, graphs[k])) for k in range(len(graphs)) for _ in range(50)]
+        assert all(job.result().energy[0] == wanted[k] for k, job in jobs)
+
+
+def _energy_in_child(model, graph, queue):
+    queue.put((model._threads_for(10**6), float(model.evaluate(graph).energy[0])))
+
+
+def test_forked_child_uses_one_thread(model):
+    """After a fork OpenMP's threads are gone: the child runs on one, and does not hang."""
+    model.threads = 2
+    assert model._threads_for(10**6) == 2
+    graph = GraphBatch.from_atoms(structures()[0], model)
+    forked = multiprocessing.get_context("fork")
+    queue = forked.SimpleQueue()
+    child = forked.Process(target=_energy_in_child, args=(model, graph, queue))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of exactly what is tested
+        child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert queue.get() == (1, model.evaluate(graph).energy[0])
+
+
+def test_threads(bundle, monkeypatch):
+    """Argument over environment over all cores; nonsense is refused."""
+    assert load_bundle(bundle, threads=3).threads == 3
+    monkeypatch.setenv("ACEGEN_THREADS", "5")
+    assert load_bundle(bundle).threads == 5
+    monkeypatch.setenv("ACEGEN_THREADS", "many")
+    with pytest.raises(InputError, match="ACEGEN_THREADS: expected an integer >= 1, found 'many'"):
+        load_bundle(bundle)
+    with pytest.raises(InputError, match="threads: expected an integer >= 1 or None, found 0"):
+        load_bundle(bundle, threads=0)
+
+
+def test_model_says_what_it_is(model):
+    """Names and sizes come from the manifest."""
+    assert (model.name, model.species, model.cutoff, model.n_basis) == (NAME, ("Cu", "Au"), CUTOFF, 2)
+    assert model.cutoffs.tolist() == [[CUTOFF, CUTOFF], [CUTOFF, CUTOFF]]
+    assert isinstance(model.manifest, Manifest) and "morse" in repr(model)
+
+
+def test_edited_bundles_are_refused(tmp_path):
+    """Missing, edited, foreign and newer files: one sentence each, before anything is compiled."""
+    with pytest.raises(LoadError, match=r"nowhere: expected a bundle folder with manifest\.json, found none"):
+        load_bundle(tmp_path / "nowhere")
+    with pytest.raises(LoadError, match="nowhere: expected a bundle folder, a specification or a potential"):
+        acegen.load(tmp_path / "nowhere")
+    edited = write_bundle(tmp_path / "edited")
+    with (edited / f"{NAME}.c").open("a") as file:
+        file.write("/* mine */\n")
+    with pytest.raises(LoadError, match=r"morse\.c: edited since it was generated .* compile the bundle again"):
+        load_bundle(edited)
+    (edited / f"{NAME}.c").unlink()
+    with pytest.raises(LoadError, match=r"morse\.c: cannot be read \(No such file"):
+        load_bundle(edited)
+    newer = write_bundle(tmp_path / "newer", format=2)
+    with pytest.raises(LoadError, match="format 2, expected 1: compile the bundle again"):
+        load_bundle(newer)
+    (newer / "manifest.json").write_text("{")
+    with pytest.raises(LoadError, match=r"manifest\.json: not a manifest this version reads"):
+        load_bundle(newer)
+    unlisted = write_bundle(tmp_path / "unlisted", files=())
+    with pytest.raises(LoadError, match=r"source morse\.c has no checksum"):
+        load_bundle(unlisted)
+
+
+def test_wrong_choices_are_refused(bundle):
+    """Unknown device, precision and target."""
+    with pytest.raises(LoadError, match="device: expected 'cpu', found 'cuda'"):
+        load_bundle(bundle, device="cuda")
+    with pytest.raises(LoadError, match="precision: expected 'float64' or 'float32', found 'float16'"):
+        load_bundle(bundle, precision="float16")
+    with pytest.raises(LoadError, match="targets: expected 'c', found 'cuda'"):
+        acegen.compile("si.yaml", targets=("c", "cuda"))
+
+
+def test_wrong_library_is_refused(tmp_path):
+    """A library without the functions of the manifest's name is named."""
+    folder = write_bundle(tmp_path / "other", name="other")
+    with pytest.raises(LoadError, match="cannot load kernel 'other'"):
+        load_bundle(folder)
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    """A weights file that is no archive is named."""
+    folder = write_bundle(tmp_path / "damaged")
+    (folder / "weights.npz").write_bytes(b"PK damaged")
+    manifest = Manifest.from_json((folder / "manifest.json").read_text())
+    checksum = hashlib.sha256(b"PK damaged").hexdigest()
+    files = tuple((name, checksum if name == "weights.npz" else old) for name, old in manifest.files)
+    (folder / "manifest.json").write_text(replace(manifest, files=files).to_json())
+    with pytest.raises(LoadError, match=r"weights\.npz: cannot read the weights"):
+        load_bundle(folder)
+
+
+def test_pointer_checks_follow_the_table():
+    """dtype, shape, contiguity and missing arrays are checked against the argument, whose name is in the message."""
+    table = {argument.name: argument for argument in EVALUATE}
+    sizes = {"n_edges": 4, "n_systems": 2}
+    assert shape_of(table["first_atom"], sizes) == (3,)
+    assert shape_of(table["virial"], sizes) == (2, 3, 3)
+    with pytest.raises(
+        InputError, match=r"'edge_vectors' is float32 \[4, 3\], the kernel needs float64 \[4, 3\] = \[n_edges, 3\]"
+    ):
+        pointer("morse", table["edge_vectors"], np.zeros((4, 3), np.float32), sizes)
+    with pytest.raises(InputError, match=r"'edge_to' is int32 \[5\], the kernel needs int32 \[4\]"):
+        pointer("morse", table["edge_to"], np.zeros(5, np.int32), sizes)
+    with pytest.raises(InputError, match="'edge_vectors' is strided, the kernel needs a C-contiguous array"):
+        pointer("morse", table["edge_vectors"], np.zeros((4, 6))[:, ::2], sizes)
+    with pytest.raises(InputError, match="argument 'edge_to' is missing"):
+        pointer("morse", table["edge_to"], None, sizes)
+    assert "int morse_evaluate(" in declarations("morse")
+
+
+def test_runtime_imports_no_compiler_tower():
+    """import acegen.runtime loads neither SymPy, Jinja nor YAML; import acegen alone loads not even NumPy."""
+    code = "import sys, {}; print([m for m in ('sympy','jinja2','yaml','ase',{}) if m in sys.modules])"
+    for module, more in (("acegen.runtime", "'scipy'"), ("acegen", "'numpy','cffi'")):
+        run = subprocess.run([sys.executable, "-c", code.format(module, more)], capture_output=True, text=True)
+        assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_public_names():
+    """acegen offers its names lazily, and no others."""
+    assert acegen.GraphBatch is GraphBatch
+    assert set(acegen.__all__) <= set(dir(acegen))
+    assert all(getattr(acegen, name) is not None for name in acegen.__all__)
+    with pytest.raises(AttributeError, match="module 'acegen' has no attribute 'Potato'"):
+        _ = acegen.Potato
