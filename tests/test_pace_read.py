@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sympy.physics.quantum.cg import CG
 
 from acegen.errors import PotentialError
+from acegen.pace.coupling import clebsch_gordan, coupling_tree
 from acegen.pace.read import read_pace
 
 YACE = """\
@@ -313,3 +315,21 @@ def test_b_and_c_bases_agree(shared: Path) -> None:
         assert sums[0].keys() == sums[1].keys()
         for key, value in sums[0].items():
             assert np.allclose(value, sums[1][key], rtol=1e-13, atol=1e-14 * np.abs(value).max())
+
+
+def test_clebsch_gordan() -> None:
+    """Racah's formula in integers gives SymPy's exact values to the last bit or two, zeros exactly."""
+    for l1, l2 in ((1, 1), (2, 1), (3, 2)):
+        for l3 in range(abs(l1 - l2), l1 + l2 + 2):
+            for m1 in range(-l1, l1 + 1):
+                for m2 in range(-l2, l2 + 1):
+                    exact = float(CG(l1, m1, l2, m2, l3, m1 + m2).doit())
+                    assert clebsch_gordan(l1, m1, l2, m2, l3, m1 + m2) == pytest.approx(exact, rel=4e-16, abs=0.0)
+
+
+def test_coupling_tree() -> None:
+    """Pairs from left to right, then the two oldest intermediates; an odd last leaf joins at the root."""
+    assert coupling_tree(2) == ((0, 1, 2),)
+    assert coupling_tree(3) == ((0, 1, 3), (3, 2, 4))
+    assert coupling_tree(5) == ((0, 1, 5), (2, 3, 6), (5, 6, 7), (7, 4, 8))
+    assert coupling_tree(6) == ((0, 1, 6), (2, 3, 7), (4, 5, 8), (6, 7, 9), (8, 9, 10))

@@ -29,7 +29,7 @@ def _complete_cell(cell: Array, pbc: Array) -> Array:
         if not pbc[k]:
             others = np.array([v for v in full if v.any()]).reshape(-1, 3)
             full[k] = np.linalg.svd(np.vstack([others, np.zeros((3, 3))]))[2][len(others)]
-    if abs(np.linalg.det(full)) < 1e-12 * np.prod(np.linalg.norm(full, axis=1)):
+    if abs(np.linalg.det(full)) <= 1e-12 * np.prod(np.linalg.norm(full, axis=1)):
         raise InputError("cell: expected independent vectors in the periodic directions, found a singular cell")
     return full
 
