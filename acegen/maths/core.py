@@ -111,7 +111,8 @@ def _acejl(draft: Draft, asked: Asked) -> sympy.Symbol:
     polynomials = acejl.acejl(draft, asked, sympy.Integer(1), name="P") if asked.size else ()
     weights = asked.numbers("coef", asked.size) if asked.size else ()
     terms = [
-        draft.constant(f"coef_{k}", mpmath.mpf(w) / 2) * p for k, (w, p) in enumerate(zip(weights, polynomials), 1)
+        draft.constant(f"coef_{k}", mpmath.mpf(weight) / 2) * polynomial
+        for k, (weight, polynomial) in enumerate(zip(weights, polynomials, strict=True), 1)
     ]
     far = draft.name("far", sympy.Add(*terms), "sum_n coef_n P_n/2")
     if not asked.flag("repulsive"):

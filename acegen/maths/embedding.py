@@ -13,7 +13,7 @@ from acegen.maths.section import Assign, Section
 KINDS = ("linear", "FinnisSinclair", "FinnisSinclairShiftedScaled")
 _RHO = sympy.Symbol("rho")
 _Z = sympy.Symbol("z")
-_WEIGHT = 10**6  # W of FinnisSinclair: linear below |rho| ~ 1/W
+_WEIGHT = 1.0e6  # W of FinnisSinclair: linear below |rho| ~ 1/W
 _SMALLEST = sympy.Float("1e-10")  # FinnisSinclair is exactly linear up to here
 _SAME = 1e-10  # exponents this close to 1 make the shifted form linear
 
@@ -68,7 +68,7 @@ def _finnis_sinclair(draft: Draft, m: mpmath.mpf) -> tuple[tuple[str, ...], Know
     size = draft.name("zs", sympy.Max(_Z, _SMALLEST))
     known = _power(draft, "zm", size, m)
     (power,) = known
-    cube = draft.name("cube", sympy.Integer(_WEIGHT) ** 3 * size**3, "(W z)^3")
+    cube = draft.name("cube", sympy.Float(_WEIGHT**3) * size**3, "(W z)^3")
     small = draft.name("near", sympy.exp(-draft.name("cube_low", sympy.Min(cube, 30))))
     gate = draft.name("G", sympy.Piecewise((small, cube <= 30), (sympy.Integer(0), True)))
     curved = draft.name("curved", (1 - gate) * power + linear * gate * size)

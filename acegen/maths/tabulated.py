@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -98,7 +100,7 @@ def certified_table(
     segments: list[Segment] = []
     pieces: list[np.ndarray] = []
     error, first = 0.0, 0
-    for low, high in zip(breakpoints[:-1], breakpoints[1:], strict=True):
+    for low, high in pairwise(breakpoints):
         bins, coefficients, reached = _fewest_bins(evaluator, low, high, tolerance, degree)
         segments.append((low, bins / (high - low), bins, first))
         pieces.append(coefficients)
@@ -135,35 +137,42 @@ def _fewest_bins(
 
 def _fit(evaluator: Evaluator, low: float, high: float, bins: int, degree: int) -> tuple[np.ndarray, float]:
     """Coefficients [bins, degree+1, size] of one segment and their largest error."""
+    # long double: slopes divide by the bin width, which would lift the rounding of the values above the tolerance
+    ends = np.array([low, high], dtype=np.longdouble)
+    width = (ends[1] - ends[0]) / bins
     inner = _inner_points(degree)
-    width = (high - low) / bins
-    edges = low + width * np.arange(bins + 1)
-    edges[0], edges[-1] = np.nextafter(low, high), np.nextafter(high, low)  # one-sided values at breakpoints
+    edges = ends[0] + width * np.arange(bins + 1)
+    edges[0], edges[-1] = np.nextafter(ends[0], ends[1]), np.nextafter(ends[1], ends[0])  # one-sided at breakpoints
     value, slope = evaluator(edges)
-    data = np.empty((bins, degree + 1, value.shape[1]))
+    data = np.empty((bins, degree + 1, value.shape[1]), dtype=np.longdouble)
     data[:, 0], data[:, 1] = value[:-1], value[1:]
     data[:, 2], data[:, 3] = slope[:-1] * width, slope[1:] * width
     if len(inner):
-        inside = low + width * (np.arange(bins)[:, None] + inner)
+        inside = ends[0] + width * (np.arange(bins)[:, None] + inner)
         data[:, 4:] = evaluator(inside.ravel())[0].reshape(bins, len(inner), -1)
-    coefficients = np.einsum("dc,bcs->bds", np.linalg.inv(_conditions(degree, inner)), data)
+    coefficients = np.einsum("dc,bcs->bds", _solution(degree), data).astype(float)
     segment = Table(((low, bins / (high - low), bins, 0),), degree, coefficients, 0.0)
-    x = (low + width * (np.arange(bins)[:, None] + np.linspace(0, 1, CHECKS_PER_BIN))).ravel()
-    x = np.clip(x, edges[0], edges[-1])
+    x = low + (high - low) / bins * (np.arange(bins)[:, None] + np.linspace(0, 1, CHECKS_PER_BIN)).ravel()
+    x = np.clip(x, np.nextafter(low, high), np.nextafter(high, low))
     error = 0.0
-    for exact, found in zip(evaluator(x), segment.evaluate(x), strict=True):
+    for exact, found in zip(evaluator(x.astype(np.longdouble)), segment.evaluate(x), strict=True):
         error = max(error, float(np.max(np.abs(exact - found) / np.maximum(1.0, np.abs(exact)))))
     return coefficients, error
 
 
-def _conditions(degree: int, inner: np.ndarray) -> np.ndarray:
-    """Rows: f(0), f(1), f'(0), f'(1), f(inner) as linear forms of the coefficients."""
+@lru_cache
+def _solution(degree: int) -> np.ndarray:
+    """The matrix from (f(0), f(1), f'(0), f'(1), f(inner)) to the coefficients, in long double."""
+    inner = _inner_points(degree)
     powers = np.arange(degree + 1)
-    rows = np.zeros((degree + 1, degree + 1))
+    rows = np.zeros((degree + 1, degree + 1), dtype=np.longdouble)
     rows[0, 0] = rows[2, 1] = 1.0
     rows[1], rows[3] = 1.0, powers
     rows[4:] = inner[:, None] ** powers
-    return rows
+    inverse = np.linalg.inv(rows.astype(float)).astype(np.longdouble)
+    for _ in range(3):  # Newton: squares the residual each time
+        inverse = inverse @ (2 * np.eye(degree + 1) - rows @ inverse)
+    return inverse
 
 
 def _inner_points(degree: int) -> np.ndarray:
