@@ -127,4 +127,5 @@ class Potential:
     source: str = ""  # file name (no folder) it was read from
     digest: str = ""  # sha256 of the canonical input
     linear: bool = False  # a linear spec: weights are replaceable, parameters as in design section 1
+    tables: tuple[object, ...] = ()  # maths.tables.Table of families of kind "table", by parameter "key"
     replaceable: bool = False  # the spec asks for weights that can be replaced without recompiling

@@ -1,0 +1,65 @@
+"""The Jinja environment: strict, trimmed, with the filters of emit.text and emit.sections."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib import resources
+
+import jinja2
+
+from acegen import manifest
+from acegen.emit import sections, text
+from acegen.emit.printer import number, real
+
+_TABLES = {"evaluate": manifest.EVALUATE, "site": manifest.SITE, "workspace": manifest.WORKSPACE}
+
+
+def _prototype(returns: str, name: str, table: str) -> str:
+    return manifest.prototype(returns, name, _TABLES[table])
+
+
+@lru_cache
+def environment() -> jinja2.Environment:
+    """One environment for all templates."""
+    out = jinja2.Environment(
+        loader=jinja2.PackageLoader("acegen.templates", ""),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+    )
+    out.filters.update(
+        c=number,
+        real=real,
+        prototype=_prototype,
+        statements=sections.radial_statements,
+        head_statements=sections.head_statements,
+        double_statements=sections.double_statements,
+        harmonics=sections.harmonics,
+        harmonics_adjoint=sections.harmonics_adjoint,
+        harmonics_formula=sections.harmonics_formula,
+        tabulated=sections.tabulated,
+    )
+    for name in (
+        "table integers doubles stride padded padded_size widest products slopes select_first select_second terms "
+        "index_bits tile_shapes pool_shapes contraction_shapes mix_shapes harmonic_degrees of_centre any_core "
+        "ampersands named_constants"
+    ).split():
+        out.filters[name] = getattr(text, name)
+    out.globals["tables"] = _TABLES
+    return out
+
+
+@lru_cache
+def templates_digest() -> str:
+    """sha256 over all templates, in order of their names."""
+    found = hashlib.sha256()
+    root = resources.files("acegen.templates")
+    for folder in sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("_")):
+        for item in sorted((root / folder).iterdir(), key=lambda entry: entry.name):
+            if item.name.endswith(".j2"):
+                found.update(f"{folder}/{item.name}\0".encode())
+                found.update(item.read_bytes())
+    return found.hexdigest()

@@ -1,0 +1,190 @@
+"""SymPy -> C: one expression, or a whole Section as straight-line single-assignment statements.
+
+Two dialects: "lanes" (vector types of the kernel, functions vec_exp, vec_select, ...) and "double"
+(plain C doubles and libm, for the per-atom embedding).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+from sympy.core.relational import Relational
+
+from acegen.maths.section import Assign, Section
+
+_FUNCTIONS = {
+    "lanes": {"exp": "vec_exp", "sin": "vec_sin", "cos": "vec_cos", "sqrt": "vec_sqrt", "pow": "vec_pow",
+              "Max": "vec_max", "Min": "vec_min", "Abs": "vec_abs"},
+    "double": {"exp": "exp", "sin": "sin", "cos": "cos", "sqrt": "sqrt", "pow": "pow",
+               "Max": "fmax", "Min": "fmin", "Abs": "fabs"},
+}  # fmt: skip
+
+
+def number(value: float) -> str:
+    """Shortest decimal that reads back to the same double, with a point or exponent."""
+    text = repr(float(value))
+    return text if any(c in text for c in ".en") else text + ".0"
+
+
+def real(value: float) -> str:
+    """A literal of the kernel's arithmetic type."""
+    return f"REAL({number(value)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Printer:
+    """Prints expressions; `lanes` names the symbols that are vectors (all others are scalars)."""
+
+    dialect: str
+    lanes: frozenset[str]
+
+    def is_lane(self, expression: sympy.Basic) -> bool:
+        """True when the value differs from lane to lane."""
+        return self.dialect == "lanes" and any(s.name in self.lanes for s in expression.free_symbols)
+
+    def literal(self, value: float) -> str:
+        return real(value) if self.dialect == "lanes" else number(value)
+
+    def __call__(self, expression: sympy.Expr, as_lane: bool = False) -> str:
+        text = self._print(expression, 0)
+        return f"vec_of({text})" if as_lane and not self.is_lane(expression) else text
+
+    def _print(self, e: sympy.Expr, level: int) -> str:
+        """level: 0 sum allowed, 1 inside a product, 2 atom needed."""
+        if e.is_Symbol:
+            return str(e.name)
+        if e.is_number:
+            text = self.literal(float(e.evalf(30)))
+            return f"({text})" if level and text.startswith("-") else text
+        if e.is_Add:
+            return self._sum(e, level)
+        if e.is_Mul:
+            return self._product(e, level)
+        if e.is_Pow:
+            return self._power(e, level)
+        if isinstance(e, sympy.Piecewise):
+            return self._select(e)
+        if isinstance(e, sympy.Function | sympy.Max | sympy.Min):
+            return self._call(type(e).__name__, e.args)
+        raise TypeError(f"cannot print {e!r} as C")
+
+    def _call(self, name: str, arguments: tuple[sympy.Expr, ...]) -> str:
+        lane = any(self.is_lane(a) for a in arguments)
+        if self.dialect == "lanes" and not lane:
+            raise TypeError(f"{name} of parameters only: hand it over as a Constant")
+        first, *rest = (self(a, as_lane=lane) for a in arguments)
+        for other in rest:
+            first = f"{_FUNCTIONS[self.dialect][name]}({first}, {other})"
+        return first if rest else f"{_FUNCTIONS[self.dialect][name]}({first})"
+
+    def _sum(self, e: sympy.Expr, level: int) -> str:
+        terms = list(e.args)
+        terms.sort(key=lambda t: (t.could_extract_minus_sign(), t.is_number))
+        out = ""
+        for term in terms:
+            if out and term.could_extract_minus_sign():
+                out += " - " + self._print(-term, 1)
+            else:
+                out += (" + " if out else "") + self._print(term, 1 if out else 0)
+        return f"({out})" if level else out
+
+    def _product(self, e: sympy.Expr, level: int) -> str:
+        if e.could_extract_minus_sign():
+            inner = self._print(-e, 1)
+            return f"(-{inner})" if level else f"-{inner}"
+        above, below = [], []
+        for factor in e.args:
+            if factor.is_Pow and factor.exp.is_Integer and factor.exp < 0:
+                below.append(factor.base ** (-factor.exp))
+            else:
+                above.append(factor)
+        above.sort(key=self.is_lane)  # scalar factors first: one broadcast
+        text = "*".join(self._print(f, 2) for f in above) or self.literal(1.0)
+        if below:
+            text += "/" + self._print(sympy.Mul(*below), 2)
+        return f"({text})" if level > 1 else text
+
+    def _power(self, e: sympy.Expr, level: int) -> str:
+        base, exponent = e.base, e.exp
+        if exponent.is_Integer:
+            n = abs(int(exponent))
+            if n > 16:
+                raise TypeError("integer power too large to unroll")
+            text = "*".join([self._print(base, 2)] * n)
+            if exponent < 0:
+                text = self.literal(1.0) + ("/" + text if n == 1 else f"/({text})")
+                n = 2
+            return f"({text})" if level > 1 and n > 1 else text
+        if exponent == sympy.Rational(1, 2):
+            return self._call("sqrt", (base,))
+        lane = self.is_lane(base)
+        if self.dialect == "lanes" and not lane:
+            raise TypeError("power of parameters only: hand it over as a Constant")
+        return f"{_FUNCTIONS[self.dialect]['pow']}({self(base)}, {self(exponent)})"
+
+    def _condition(self, c: Relational) -> str:
+        lane = self.is_lane(c)
+        return f"{self(c.lhs, as_lane=lane)} {c.rel_op} {self(c.rhs, as_lane=lane)}"
+
+    def _select(self, e: sympy.Piecewise) -> str:
+        pieces = list(e.args)
+        text = self(pieces[-1].expr, as_lane=True)
+        for piece in reversed(pieces[:-1]):
+            if self.dialect == "lanes":
+                text = f"vec_select({self._condition(piece.cond)}, {self(piece.expr, as_lane=True)}, {text})"
+            else:
+                text = f"({self._condition(piece.cond)} ? {self(piece.expr)} : {text})"
+        return text
+
+
+def statements(
+    section: Section, dialect: str, inputs: frozenset[str], outputs: dict[str, str] | None = None
+) -> tuple[str, ...]:
+    """C statements of a Section.
+
+    Args:
+        section: what to print; inputs: names that are vectors (dialect "lanes") on entry;
+        outputs: where an output symbol is stored besides its own name, {"g_1": "g[0]"}.
+    """
+    lanes = set(inputs)
+    lines: list[str] = []
+    body = list(section.body)
+    done: set[int] = set()
+    for q, assign in enumerate(body):
+        if q in done:
+            continue
+        printer = Printer(dialect, frozenset(lanes))
+        partner = _sine_partner(body, q)
+        if dialect == "lanes" and partner is not None:
+            done.add(partner)
+            pair = {type(a.value).__name__: a for a in (assign, body[partner])}
+            sine, cosine = pair["sin"].target.name, pair["cos"].target.name
+            lanes.update((sine, cosine))
+            lines.append(f"vec {sine}, {cosine};")
+            lines.append(f"vec_sin_cos({printer(assign.value.args[0])}, &{sine}, &{cosine});")
+            continue
+        name = assign.target.name
+        if dialect == "double":
+            kind = "double"
+        else:
+            kind = "vec" if printer.is_lane(assign.value) else "real"
+            if kind == "vec":
+                lanes.add(name)
+        tail = f"  /* {assign.comment} */" if assign.comment else ""
+        lines.append(f"const {kind} {name} = {printer(assign.value)};{tail}")
+    for symbol in section.outputs:
+        if outputs and symbol.name in outputs:
+            printer = Printer(dialect, frozenset(lanes))
+            lines.append(f"{outputs[symbol.name]} = {printer(symbol, as_lane=dialect == 'lanes')};")
+    return tuple(lines)
+
+
+def _sine_partner(body: list[Assign], q: int) -> int | None:
+    """Index of the assignment that is the cosine of the same argument as a sine (or the reverse)."""
+    value = body[q].value
+    other = {sympy.sin: sympy.cos, sympy.cos: sympy.sin}.get(type(value))
+    if other is None:
+        return None
+    wanted = other(value.args[0])
+    return next((p for p in range(q + 1, len(body)) if body[p].value == wanted), None)

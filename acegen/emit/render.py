@@ -1,0 +1,46 @@
+"""Stage 5: Plan -> C text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acegen.emit.environment import environment
+from acegen.manifest import EVALUATE, SITE, Argument
+from acegen.maths.switching import switching_section
+from acegen.plan.types import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a bundle."""
+
+    path: str
+    text: str
+
+
+def _documented(argument: Argument) -> str:
+    shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
+    unit = f"; {argument.unit}" if argument.unit else ""
+    null = "; NULL allowed" if argument.optional else ""
+    return f"{argument.name + ' ' + shape:<34}{argument.intent:<5}{argument.meaning}{unit}{null}"
+
+
+def _tidy(text: str) -> str:
+    """No trailing blanks, no runs of empty lines."""
+    out: list[str] = []
+    for line in (raw.rstrip() for raw in text.split("\n")):
+        if line or (out and out[-1]):
+            out.append(line)
+    return "\n".join(out).rstrip("\n") + "\n"
+
+
+def render_c(plan: Plan) -> tuple[SourceFile, ...]:
+    """<name>.h and <name>.c."""
+    jinja = environment()
+    jinja.filters["documented"] = _documented
+    jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
+    values = {"plan": plan, "tables": {"evaluate": EVALUATE, "site": SITE}, "switching": switching_section()}
+    return tuple(
+        SourceFile(f"{plan.name}.{suffix}", _tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values)))
+        for suffix in ("h", "c")
+    )

@@ -1,0 +1,172 @@
+"""Jinja filters: numbers and tables to C text. Layout only, no mathematics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from acegen.emit.printer import number, real
+from acegen.plan.types import BondPlan, Plan, Row, ShapePlan, TablePlan
+
+_WIDTH = 100
+
+
+def fill(items: Iterable[str], indent: str = "    ") -> str:
+    """Comma-separated items on lines of at most 100 columns, no trailing comma."""
+    lines: list[str] = []
+    current = indent
+    for item in items:
+        piece = item + ", "
+        if len(current) + len(piece) > _WIDTH + 1 and current.strip():
+            lines.append(current.rstrip())
+            current = indent
+        current += piece
+    lines.append(current.rstrip())
+    return "\n".join(lines).rstrip(",")
+
+
+def table(values: Sequence[float] | np.ndarray) -> str:
+    """Kernel numbers, filled lines."""
+    return fill(real(float(v)) for v in np.ravel(np.asarray(values)))
+
+
+def integers(values: Any) -> str:
+    """Integers, filled lines."""
+    return fill(str(int(v)) for v in np.ravel(np.asarray(values)))
+
+
+def doubles(values: Sequence[float]) -> str:
+    """Doubles on one line."""
+    return ", ".join(number(v) for v in values)
+
+
+def stride(values: np.ndarray) -> int:
+    """Columns of a table row, padded so that any vector width reads whole vectors."""
+    return -(-int(values.shape[2]) // 16) * 16
+
+
+def padded(values: np.ndarray) -> str:
+    """Rows of a lookup table with zero padding to `stride` columns."""
+    out = np.zeros((*values.shape[:2], stride(values)))
+    out[:, :, : values.shape[2]] = values
+    return table(out)
+
+
+def padded_size(values: np.ndarray) -> int:
+    """Number of entries of `padded`."""
+    return int(values.shape[0] * values.shape[1]) * stride(values)
+
+
+def widest(tables: Sequence[TablePlan]) -> int:
+    """Largest stride."""
+    return max(stride(t.values) for t in tables)
+
+
+def _constant(constants: tuple[tuple[float, str], ...], index: int) -> str:
+    """Name of a tensor constant; 1 needs none."""
+    return "" if constants[index][1] == "1" else f"c{_numbers(constants)[index]}"
+
+
+def _numbers(constants: tuple[tuple[float, str], ...]) -> dict[int, int]:
+    named = [q for q, (_, text) in enumerate(constants) if text != "1"]
+    return {q: n for n, q in enumerate(named)}
+
+
+def _signed(parts: list[tuple[int, str]]) -> str:
+    """Sum of signed terms, the leading sign written only when negative."""
+    if not parts:
+        return "(vec){0}"
+    out = ""
+    for q, (sign, text) in enumerate(parts):
+        out += ("-" if sign < 0 else "") + text if q == 0 else (" - " if sign < 0 else " + ") + text
+    return out
+
+
+def named_constants(constants: tuple[tuple[float, str], ...]) -> list[tuple[str, float, str]]:
+    """(name, value, exact text) of the constants that need a name."""
+    return [(f"c{n}", constants[q][0], constants[q][1]) for q, n in _numbers(constants).items()]
+
+
+def products(terms: tuple[tuple[int, int, int, int], ...], constants: tuple[tuple[float, str], ...]) -> str:
+    """One result of a product kernel: sum of +-c p_ij."""
+    parts = []
+    for i, j, c, sign in terms:
+        name = _constant(constants, c)
+        parts.append((sign, f"{name} * p{i}_{j}" if name else f"p{i}_{j}"))
+    return _signed(parts)
+
+
+def slopes(terms: tuple[tuple[int, int, int], ...], constants: tuple[tuple[float, str], ...]) -> str:
+    """Adjoint of one product p_ij: sum of +-c g[out]."""
+    parts = []
+    for out, c, sign in terms:
+        name = _constant(constants, c)
+        parts.append((sign, f"{name} * g[{out}]" if name else f"g[{out}]"))
+    return _signed(parts)
+
+
+def select_first(pairs: Sequence[tuple[int, int]], i: int) -> list[int]:
+    """Partners of x_i."""
+    return [q for p, q in pairs if p == i]
+
+
+def select_second(pairs: Sequence[tuple[int, int]], j: int) -> list[int]:
+    """Partners of y_j."""
+    return [p for p, q in pairs if q == j]
+
+
+def terms(row: Row, density: int, component: int) -> str:
+    """Right-hand side of one unrolled row; long sums in groups, so that chains stay short."""
+    pieces = [f"c[{c + density}] * X[{column + component}]" for c, column in row.terms]
+    groups = [pieces[q : q + 4] for q in range(0, len(pieces), 4)]
+    if len(groups) == 1:
+        return " + ".join(pieces)
+    joined = "\n        + ".join("(" + " + ".join(group) + ")" for group in groups)
+    return joined
+
+
+def index_bits(plan: Plan) -> int:
+    """Narrowest unsigned type that holds every component offset."""
+    return 16 if plan.max_components < 65536 else 32
+
+
+def tile_shapes(shape: ShapePlan) -> list[tuple[int, int]]:
+    """Distinct (rows, components)."""
+    return sorted({(t.rows, t.components) for t in shape.tiles})
+
+
+def pool_shapes(plan: Plan) -> list[tuple[int, int]]:
+    """Distinct (rows, columns) of the pooling tiles."""
+    return sorted({(t.rows, t.columns) for e in plan.edges for t in e.tiles})
+
+
+def contraction_shapes(plan: Plan) -> list[int]:
+    """Distinct numbers of columns of the contractions."""
+    return sorted({t.columns for e in plan.edges for t in e.contractions})
+
+
+def mix_shapes(plan: Plan) -> list[int]:
+    """Distinct row lengths of the mixing."""
+    return sorted({mix.components for centre in plan.centres for mix in centre.mixes})
+
+
+def harmonic_degrees(plan: Plan) -> list[int]:
+    """Every l_max an edge function needs."""
+    return sorted({e.l_max for e in plan.edges if e.tiles})
+
+
+def of_centre(bonds: Sequence[BondPlan], centre: int) -> list[BondPlan]:
+    """Bonds of one centre species."""
+    return [bond for bond in bonds if bond.centre == centre]
+
+
+def any_core(bonds: Sequence[BondPlan]) -> bool:
+    """Whether any bond has a core repulsion."""
+    return any(bond.has_core for bond in bonds)
+
+
+def ampersands(names: Sequence[str]) -> str:
+    """Addresses."""
+    return ", ".join(f"&{name}" for name in names)

@@ -1,0 +1,193 @@
+"""Stage 4: radial functions, bonds and edge shapes: which C functions exist and which numbers each bond brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acegen.maths.codes import RadialCode
+from acegen.maths.core import core_code
+from acegen.maths.derivative import prune
+from acegen.maths.radial import radial_code, radial_derivative
+from acegen.maths.section import Constant
+from acegen.maths.tables import Table
+from acegen.plan.types import BondPlan, Contraction, EdgePlan, PoolTile, RadialPlan, TablePlan, Target
+from acegen.potential import Potential
+from acegen.program.types import PoolBlock, Program
+
+
+@dataclass
+class EdgeBuilder:
+    """Collects the distinct functions while bonds are planned one after another."""
+
+    target: Target
+    radials: list[RadialPlan] = field(default_factory=list)
+    cores: list[RadialPlan] = field(default_factory=list)
+    edges: list[EdgePlan] = field(default_factory=list)
+    bonds: list[BondPlan] = field(default_factory=list)
+    tables: list[TablePlan] = field(default_factory=list)
+    _radial_of: dict[object, int] = field(default_factory=dict)
+    _edge_of: dict[object, int] = field(default_factory=dict)
+    _table_of: dict[bytes, str] = field(default_factory=dict)
+
+    def add_bond(self, potential: Potential, centre: int, neighbour: int, program: Program) -> None:
+        """Plan one ordered pair."""
+        bond = potential.bonds[centre][neighbour]
+        pools = [pool for pool in program.pools if pool.neighbour == neighbour]
+        wanted = {k for pool in pools for k in pool.primitives}
+        constants: list[Constant] = []
+        radials: list[tuple[int, int, int, int]] = []
+        names: list[str] = []
+        first = 0
+        for family in bond.families:
+            if wanted & set(range(first, first + family.size)):
+                key = dict(family.parameters).get("key")
+                table = None if key is None else potential.tables[int(key)]  # type: ignore[arg-type]
+                code = radial_code(family, table)  # type: ignore[arg-type]
+                radials.append((self._radial(code, family.size), len(constants), first, family.size))
+                constants += [*code.constants, *code.head_constants]
+                names.append(self._table(code.table) if code.table is not None else "")
+            first += family.size
+        core, core_constant = -1, len(constants)
+        if bond.core is not None:
+            code = core_code(bond.core)
+            core = self._core(code)
+            constants += code.constants
+        edge = self._edge(tuple(radials), tuple(names), first, pools, core, core_constant) if radials or core >= 0 else -1
+        self.bonds.append(
+            BondPlan(
+                centre=centre,
+                neighbour=neighbour,
+                edge=edge,
+                name=f"BOND_{centre}_{neighbour}",
+                constants=tuple((c.symbol.name, c.value, c.formula) for c in constants),
+                first_pooled=pools[0].offset if pools else 0,
+                table_names=tuple(name for name in names if name),
+                cutoff=bond.cutoff,
+                switch_start=bond.switch_window[0] - bond.switch_window[1],
+                switch_width=bond.switch_window[1],
+                has_core=core >= 0,
+            )
+        )
+
+    def _radial(self, code: RadialCode, size: int) -> int:
+        key = (prune(code.section), code.head, size)
+        if key not in self._radial_of:
+            head_gradient = None
+            if code.head is not None:
+                from acegen.maths.derivative import differentiate
+
+                head_gradient = differentiate(code.head, code.head.inputs[0])
+            self._radial_of[key] = len(self.radials)
+            self.radials.append(
+                RadialPlan(
+                    index=len(self.radials),
+                    section=prune(code.section),
+                    gradient=radial_derivative(code),
+                    size=size,
+                    constants=tuple(c.symbol.name for c in code.constants),
+                    head=None if code.head is None else prune(code.head),
+                    head_gradient=head_gradient,
+                    head_constants=tuple(c.symbol.name for c in code.head_constants),
+                )
+            )
+        return self._radial_of[key]
+
+    def _core(self, code: RadialCode) -> int:
+        key = ("core", prune(code.section))
+        if key not in self._radial_of:
+            self._radial_of[key] = len(self.cores)
+            names = tuple(c.symbol.name for c in code.constants)
+            self.cores.append(
+                RadialPlan(len(self.cores), prune(code.section), radial_derivative(code), 1, names)
+            )
+        return self._radial_of[key]
+
+    def _table(self, table: Table) -> str:
+        key = table.coefficients.tobytes() + repr(table.segments).encode()
+        if key not in self._table_of:
+            name = f"TABLE_{len(self.tables)}"
+            self._table_of[key] = name
+            self.tables.append(TablePlan(name, table.segments, table.degree, table.size, table.coefficients))
+        return self._table_of[key]
+
+    def _edge(
+        self,
+        radials: tuple[tuple[int, int, int, int], ...],
+        names: tuple[str, ...],
+        n_primitives: int,
+        pools: list[PoolBlock],
+        core: int,
+        core_constant: int,
+    ) -> int:
+        base = pools[0].offset if pools else 0
+        key = (
+            radials,
+            tuple(bool(name) for name in names),
+            tuple((p.l, p.primitives, p.offset - base) for p in pools),
+            core,
+            core_constant,
+        )
+        if key not in self._edge_of:
+            self._edge_of[key] = len(self.edges)
+            l_max = max((pool.l for pool in pools), default=-1)
+            self.edges.append(
+                EdgePlan(
+                    index=len(self.edges),
+                    radials=radials,
+                    tables=sum(bool(name) for name in names),
+                    n_primitives=n_primitives,
+                    l_max=l_max,
+                    degrees=tuple(sorted({pool.l for pool in pools})),
+                    tiles=_tiles(pools, base, self.target.accumulators),
+                    contractions=_contractions(pools, base, self.target.accumulators),
+                    core=core,
+                    core_constant=core_constant,
+                )
+            )
+        return self._edge_of[key]
+
+
+def _spread(total: int, largest: int) -> list[tuple[int, int]]:
+    """Cut `total` into the fewest nearly equal parts of at most `largest`: (start, length)."""
+    parts = -(-total // largest)
+    cuts = [(total * p) // parts for p in range(parts + 1)]
+    return [(a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def _runs(primitives: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Runs of consecutive primitives: (first primitive, position in the pool block, length)."""
+    out: list[tuple[int, int, int]] = []
+    for position, k in enumerate(primitives):
+        if out and k == out[-1][0] + out[-1][2]:
+            first, start, length = out[-1]
+            out[-1] = (first, start, length + 1)
+        else:
+            out.append((k, position, 1))
+    return out
+
+
+def _tiles(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[PoolTile, ...]:
+    """Register tiles rows x columns <= accumulators, columns <= 5 harmonics of one l."""
+    tiles = []
+    for pool in pools:
+        stride = 2 * pool.l + 1
+        for column, columns in _spread(stride, 5 if stride > 4 else stride):
+            for k, position, length in _runs(pool.primitives):
+                for start, rows in _spread(length, max(1, accumulators // columns)):
+                    out = pool.offset - base + (position + start) * stride + column
+                    tiles.append(PoolTile(rows, columns, k + start, pool.l**2 + column, out, stride))
+    return tuple(tiles)
+
+
+def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[Contraction, ...]:
+    """Backward: two accumulators (value, slope) per component."""
+    out = []
+    for pool in pools:
+        stride = 2 * pool.l + 1
+        for column, columns in _spread(stride, max(1, accumulators // 2)):
+            for k, position, length in _runs(pool.primitives):
+                pooled = pool.offset - base + position * stride + column
+                out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride))
+    return tuple(out)
+
+

@@ -1,0 +1,180 @@
+"""Stage 4: Potential and Programs -> Plan for a target."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acegen.maths.embedding import embedding_code
+from acegen.maths.section import Section
+from acegen.plan.edges import EdgeBuilder
+from acegen.plan.kernels import kernel_plan
+from acegen.plan.products import CoefficientMap, combined_fold, kernel_name, shape_plan
+from acegen.plan.types import CentrePlan, KernelPlan, MixPlan, Plan, ShapePlan, Target
+from acegen.potential import Centre, Potential
+from acegen.program.cost import edge_operations, mix_operations, product_operations
+from acegen.program.types import Program
+
+
+def make_plan(potential: Potential, programs: tuple[Program, ...], target: Target, command: str, templates: str) -> Plan:
+    """Lay out the whole kernel.
+
+    Args:
+        potential, programs: stage 2 and 3; target: choices of layout;
+        command: how to regenerate, printed in the header; templates: digest of the templates.
+    """
+    edges = EdgeBuilder(target)
+    shapes: list[ShapePlan] = []
+    maps: list[CoefficientMap] = []
+    centres: list[CentrePlan] = []
+    kernels: dict[str, KernelPlan] = {}
+    embeddings: dict[Section, int] = {}
+    folds: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    values: list[np.ndarray] = []
+    first_weight = first_coefficient = 0
+    seen: dict[bytes, int] = {}
+    for a, (centre, program) in enumerate(zip(potential.centres, programs, strict=True)):
+        for b in range(len(potential.species)):
+            edges.add_bond(potential, a, b, program)
+        for group in program.steps:
+            kernels.setdefault(kernel_name(group.kernel), kernel_plan(group.kernel))
+        key = _structure(program)
+        if key not in seen:
+            seen[key] = len(shapes)
+            shape, coefficient_map = shape_plan(program, len(shapes), target)
+            shapes.append(shape)
+            maps.append(coefficient_map)
+        shape = shapes[seen[key]]
+        fold = _weight_fold(program, maps[seen[key]], first_weight)
+        folds.append(fold)
+        values.append(_apply(fold, centre.weights.ravel(), first_weight))
+        chosen = []
+        for exponent in centre.embedding.exponents:
+            code = embedding_code(centre.embedding.kind, exponent)
+            number = embeddings.setdefault(code.section, len(embeddings))
+            chosen.append((number, tuple(constant.value for constant in code.constants)))
+        centres.append(_centre_plan(potential, a, centre, program, shape.index, first_coefficient, tuple(chosen)))
+        first_coefficient += shape.n_coefficients
+        first_weight += centre.weights.size
+    counts = np.concatenate([np.diff(f[0]) for f in folds])
+    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Plan(
+        name=potential.name,
+        title=_title(potential),
+        command=command,
+        source=potential.source,
+        digest=potential.digest,
+        templates=templates,
+        real={"float64": "double", "float32": "float"}[target.precision],
+        species=potential.species,
+        angular=potential.angular,
+        switching=potential.switching,
+        largest_cutoff=potential.largest_cutoff,
+        target=target,
+        radials=tuple(edges.radials),
+        cores=tuple(edges.cores),
+        edges=tuple(edges.edges),
+        bonds=tuple(edges.bonds),
+        tables=tuple(edges.tables),
+        kernels=tuple(kernels[name] for name in sorted(kernels)),
+        shapes=tuple(shapes),
+        centres=tuple(centres),
+        embeddings=tuple(embeddings),
+        coefficients=np.concatenate(values),
+        fold_indptr=indptr,
+        fold_indices=np.concatenate([f[1] for f in folds]),
+        fold_values=np.concatenate([f[2] for f in folds]),
+        n_basis=max(len(centre.functions) for centre in potential.centres),
+        max_components=max(shape.n_components for shape in shapes),
+        max_densities=max(shape.n_densities for shape in shapes),
+        max_primitives=max((edge.n_primitives for edge in edges.edges), default=1),
+        l_max=max((edge.l_max for edge in edges.edges), default=0),
+        operations=_operations(potential, programs),
+    )
+
+
+def _title(potential: Potential) -> str:
+    orders = {len(f.channels) for centre in potential.centres for f in centre.functions}
+    return f"atomic cluster expansion for {', '.join(potential.species)}, correlation order {max(orders, default=0)}"
+
+
+def _structure(program: Program) -> bytes:
+    """Programs with equal bytes share their product code (linear ACE: same basis for every centre)."""
+    parts: list[bytes] = [repr((program.form, program.n_components, program.n_densities, program.n_functions)).encode()]
+    for group in program.steps:
+        parts += [repr((group.kernel, group.level)).encode(), group.rows.tobytes()]
+    for fold in (program.linear_fold, program.entries.fold):
+        parts += [fold.indptr.tobytes(), fold.indices.tobytes(), fold.values.tobytes()]
+    e = program.entries
+    parts += [program.linear.tobytes(), e.components.tobytes(), e.x.tobytes(), e.y.tobytes()]
+    return b"|".join(parts)
+
+
+def _weight_fold(
+    program: Program, coefficient_map: CoefficientMap, first_weight: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """CSR rows: kernel coefficient <- flattened weights [n_functions, n_densities] of this centre."""
+    fold = combined_fold(program)
+    entry = coefficient_map.entry
+    counts = np.where(entry < 0, 0, np.diff(fold.indptr)[np.maximum(entry, 0)])
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    owner = np.repeat(np.arange(len(entry)), counts)
+    position = fold.indptr[entry[owner]] + np.arange(len(owner)) - indptr[owner]
+    indices = fold.indices[position] * program.n_densities + coefficient_map.density[owner] + first_weight
+    return indptr, indices, fold.values[position] * coefficient_map.factor[owner]
+
+
+def _apply(fold: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray, first_weight: int) -> np.ndarray:
+    indptr, indices, values = fold
+    out = np.zeros(len(indptr) - 1)
+    np.add.at(out, np.repeat(np.arange(len(out)), np.diff(indptr)), values * weights[indices - first_weight])
+    return out
+
+
+def _centre_plan(
+    potential: Potential,
+    a: int,
+    centre: Centre,
+    program: Program,
+    shape: int,
+    first_coefficient: int,
+    embeddings: tuple[tuple[int, tuple[float, ...]], ...],
+) -> CentrePlan:
+    mixes, tables, first = [], [], 0
+    for mix in program.mixes:
+        pool = program.pools[mix.pool]
+        n, k = mix.matrix.shape
+        mixes.append(MixPlan(2 * mix.l + 1, n, k, pool.offset, mix.offset, first, mix.add))
+        tables.append(mix.matrix.ravel())
+        first += n * k
+    unit = (
+        centre.embedding.kind == "linear"
+        and all(scale == 1.0 for scale in centre.embedding.scales)
+        and potential.switching == "none"
+    )
+    return CentrePlan(
+        index=a,
+        symbol=potential.species[a],
+        shape=shape,
+        n_pooled=program.n_pooled,
+        mixes=tuple(mixes),
+        mixing=np.concatenate(tables) if tables else np.zeros(0),
+        first_coefficient=first_coefficient,
+        n_functions=len(centre.functions),
+        n_densities=program.n_densities,
+        e0=centre.e0,
+        embeddings=embeddings,
+        scales=centre.embedding.scales,
+        unit=unit and program.n_densities == 1,
+        core_cutoff=centre.core_cutoff,
+        core_width=centre.core_width,
+    )
+
+
+def _operations(potential: Potential, programs: tuple[Program, ...]) -> tuple[tuple[str, int], ...]:
+    """Largest over species: multiply-adds per edge and per atom."""
+    n = range(len(potential.species))
+    return (
+        ("edge", max(edge_operations(p, b) for p in programs for b in n)),
+        ("mixing", max(mix_operations(p) for p in programs)),
+        ("products", max(product_operations(p) for p in programs)),
+    )
