@@ -127,6 +127,26 @@ def test_edge_vectors_need_no_positions(model):
     close(model.evaluate(again).forces, expected(atoms)[1])
 
 
+def test_moved_graphs_are_independent(model):
+    """A moved graph gives the numbers of its own positions and cell, the graph it came from keeps its own."""
+    atoms = structures()[0]
+    graph = GraphBatch.from_atoms(atoms, model, skin=0.5)
+    before = model.evaluate(graph)
+    strained = atoms.copy()
+    strained.set_cell(atoms.cell.array * 1.01, scale_atoms=True)
+    strained.rattle(0.01, seed=9)
+    moved = graph.with_positions(strained.positions, strained.cell.array)
+    out = model.evaluate(moved)
+    energies, forces, virials = expected(strained)
+    close(out.energy[0], energies.sum())
+    close(out.forces, forces)
+    close(out.virial[0], virials.sum(axis=0))
+    np.testing.assert_array_equal(
+        model.evaluate(moved.with_positions(atoms.positions, atoms.cell)).forces, before.forces
+    )
+    np.testing.assert_array_equal(model.evaluate(graph).forces, before.forces)
+
+
 def test_empty_input(model):
     """No structures, and structures without atoms, have empty arrays and zero energy."""
     out = model.evaluate([], ALL)

@@ -145,11 +145,20 @@ class Kernel:
                 "n_shifts": 0 if graph.shifts is None else len(graph.shifts),
             }
             frame = [_FFI.NULL] * len(EVALUATE)
+            known: dict[str, Any] = graph.prepared.get("pointers", {})
+            held_now: dict[str, Any] = {}
             for argument in _GRAPH_ARRAYS:
                 value = getattr(graph, argument.name)
-                frame[_PLACE[argument.name]] = pointer("graph", argument, value, sizes)
+                held = known.get(argument.name)  # a moved graph shares most arrays with the one it comes from
+                if held is None or held[0] is not value:
+                    held = value, pointer("graph", argument, value, sizes)
+                held_now[argument.name] = held
+                frame[_PLACE[argument.name]] = held[1]
             frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
-            shapes = {name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"}
+            graph.prepared["pointers"] = held_now
+            shapes = graph.prepared.get("shapes") or {
+                name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"
+            }
             graph.prepared["shapes"], graph.prepared["arguments"] = shapes, frame
         return frame
 
