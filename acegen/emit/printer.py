@@ -48,7 +48,8 @@ class Printer:
 
     def __call__(self, expression: sympy.Expr, as_lane: bool = False) -> str:
         text = self._print(expression, 0)
-        return f"vec_of({text})" if as_lane and not self.is_lane(expression) else text
+        broadcast = as_lane and self.dialect == "lanes" and not self.is_lane(expression)
+        return f"vec_of({text})" if broadcast else text
 
     def _print(self, e: sympy.Expr, level: int) -> str:
         """level: 0 sum allowed, 1 inside a product, 2 atom needed."""
