@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -158,6 +160,18 @@ def test_dynamics_conserve_energy(model):
     VelocityVerlet(atoms, 1.0 * units.fs).run(60)
     assert atoms.get_total_energy() == pytest.approx(start, abs=2e-4 * len(atoms))
     assert atoms.calc.n_lists < 30
+
+
+def test_copied_calculators_are_independent(model):
+    """deepcopy (as optimisers and ensembles do) gives a calculator of its own with the same numbers."""
+    atoms = alloy()
+    atoms.calc = model.calculator()
+    check(atoms)
+    other = atoms.copy()
+    other.rattle(0.02, seed=8)
+    other.calc = copy.deepcopy(atoms.calc)
+    check(other)
+    check(atoms)
 
 
 def test_empty_and_lone_atoms(model):

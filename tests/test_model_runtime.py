@@ -147,6 +147,15 @@ def test_moved_graphs_are_independent(model):
     np.testing.assert_array_equal(model.evaluate(graph).forces, before.forces)
 
 
+def test_graphs_travel_between_processes(model):
+    """A graph that was evaluated can be pickled and copied; the copy is checked and read-only as before."""
+    graph = GraphBatch.from_atoms(structures(), model)
+    wanted = model.evaluate(graph).forces
+    for again in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):
+        assert not again.positions.flags.writeable
+        np.testing.assert_array_equal(model.evaluate(again).forces, wanted)
+
+
 def test_empty_input(model):
     """No structures, and structures without atoms, have empty arrays and zero energy."""
     out = model.evaluate([], ALL)

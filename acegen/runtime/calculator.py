@@ -27,6 +27,8 @@ class AceCalculator(Calculator):
     stress is -virial/volume in eV/A^3, Voigt xx yy zz yz xz xy; stresses are those of each centre and sum to it.
     """
 
+    name = "acegen"
+
     def __init__(self, model: Model, skin: float = 0.5) -> None:
         if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
             raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")

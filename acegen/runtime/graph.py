@@ -62,6 +62,13 @@ class GraphBatch:
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "prepared": {}}  # pointers mean nothing in another process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()
+
     @staticmethod
     def from_atoms(
         atoms: Atoms | Sequence[Atoms],
