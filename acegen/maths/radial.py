@@ -118,8 +118,8 @@ def _asked(family: Sized) -> Asked:
     if family.kind not in _KINDS:
         raise PotentialError(f"radial family '{family.kind}' is unknown, expected one of {', '.join(_KINDS)}")
     kind = _KINDS[family.kind]
-    if family.size < 1:
-        raise PotentialError(f"radial family '{family.kind}': size is {family.size}, expected >= 1")
+    if family.size < 0:
+        raise PotentialError(f"radial family '{family.kind}': size is {family.size}, expected >= 0")
     return Asked(family, family.size, {**dict(kind.options), "inner": "none"}, (*kind.parameters, "r_in", "d_in"))
 
 
@@ -145,7 +145,7 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
     draft = Draft()
     mode = asked.choice("inner", _INNER)
     scale = inner.inner_factor(draft, mode, asked.number("r_in", 0.0), asked.number("d_in", 0.0))
-    outputs = _KINDS[family.kind].build(draft, asked, scale)
+    outputs = _KINDS[family.kind].build(draft, asked, scale) if asked.size else ()
     head: Section | None = None
     head_constants: tuple[Constant, ...] = ()
     inputs: tuple[sympy.Symbol, ...] = (_R,)
