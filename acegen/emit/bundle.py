@@ -1,0 +1,135 @@
+"""Stage 5: the files of a bundle, and writing them so that nothing is ever half written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from acegen.basis.table import basis_table
+from acegen.emit.environment import environment
+from acegen.emit.render import SourceFile, _tidy
+from acegen.emit.selftest import selftest
+from acegen.errors import SpecError
+from acegen.inputs import Input
+from acegen.manifest import Manifest
+from acegen.plan.types import Plan
+
+
+def bundle_files(
+    source: Input, plan: Plan, texts: tuple[SourceFile, ...]
+) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
+    """All files of a bundle but the manifest, which is returned beside them."""
+    potential = source.exact
+    jinja = environment()
+    tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
+    values = {
+        "plan": plan,
+        "test": selftest(potential),
+        "tolerance": tolerance,
+        "source": source,
+        "functions": [len(centre.functions) for centre in potential.centres],
+    }
+    more = [("basis.txt", basis_table(potential))]
+    for path, template in (("selftest.c", "bundle/selftest.c.j2"), ("README.md", "bundle/README.md.j2")):
+        more.append((path, _tidy(jinja.get_template(template).render(values))))
+    files = (*texts, *(SourceFile(path, text) for path, text in more))
+    binary: tuple[tuple[str, bytes], ...] = ()
+    if potential.linear:
+        binary = (("weights.npz", _weights(source, plan)),)
+    contents = [(f.path, f.text.encode()) for f in files] + list(binary)
+    sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
+    return files, _manifest(source, plan, sums), binary
+
+
+def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...]) -> Manifest:
+    potential = source.potential
+    cutoffs = tuple(tuple(bond.cutoff for bond in row) for row in potential.bonds)
+    pairs = [sum(function.pair for function in centre.functions) for centre in potential.centres]
+    return Manifest(
+        name=plan.name,
+        species=plan.species,
+        cutoff=max(max(row) for row in cutoffs),
+        cutoffs=cutoffs,
+        precision=plan.target.precision,
+        n_basis=plan.n_basis,
+        n_basis_per_species=tuple(
+            (len(centre.functions) - pair, pair) for centre, pair in zip(potential.centres, pairs, strict=True)
+        ),
+        n_densities=tuple(centre.embedding.n_densities for centre in potential.centres),
+        n_coefficients=len(plan.coefficients),
+        linear=potential.linear,
+        replaceable=potential.linear and potential.replaceable,
+        source=plan.source,
+        digest=plan.digest,
+        templates=plan.templates,
+        correlation_order=max((len(f.channels) for c in potential.centres for f in c.functions), default=0),
+        operations=plan.operations,
+        sources=(f"{plan.name}.c",),
+        files=sums,
+    )
+
+
+def _weights(source: Input, plan: Plan) -> bytes:
+    """weights.npz: the weights and, where they may be replaced, the map to kernel coefficients; no dates inside."""
+    centres = source.potential.centres
+    arrays = {f"weights_{a}": np.ascontiguousarray(centre.weights, float) for a, centre in enumerate(centres)}
+    if source.potential.replaceable:
+        arrays |= {
+            "fold_indptr": plan.fold_indptr.astype(np.int64),
+            "fold_indices": plan.fold_indices.astype(np.int64),
+            "fold_values": plan.fold_values.astype(float),
+        }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            raw = io.BytesIO()
+            np.lib.format.write_array(raw, array, version=(1, 0), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, raw.getvalue())
+    return out.getvalue()
+
+
+def contents(
+    files: tuple[SourceFile, ...], manifest: Manifest, binary: tuple[tuple[str, bytes], ...]
+) -> dict[str, bytes]:
+    """Path -> bytes of a whole bundle."""
+    out = {f.path: f.text.encode() for f in files}
+    out |= dict(binary)
+    out["manifest.json"] = manifest.to_json().encode()
+    return out
+
+
+def write_bundle(
+    folder: Path, files: tuple[SourceFile, ...], manifest: Manifest, binary: tuple[tuple[str, bytes], ...]
+) -> None:
+    """Write aside, then rename; a folder that is not a bundle is never replaced.
+
+    Raises:
+        SpecError: `folder` exists and is not a bundle, or cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.exists() and not (folder / "manifest.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SpecError(f"{folder}: exists and is not a bundle (no manifest.json), expected a new or a bundle folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            new = aside / "new"
+            new.mkdir()
+            for path, raw in contents(files, manifest, binary).items():
+                (new / path).write_bytes(raw)
+            if folder.exists():
+                os.rename(folder, aside / "old")
+            os.rename(new, folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise SpecError(f"{folder}: cannot be written ({error.strerror or error})") from error

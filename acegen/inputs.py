@@ -1,0 +1,55 @@
+"""Stage 1, the door: any input file -> Potential, whatever kind of file it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from acegen.basis.coupled import enumerate_potential
+from acegen.basis.tabulate import tabulate
+from acegen.errors import SpecError
+from acegen.pace.read import read_pace
+from acegen.potential import Potential
+from acegen.spec.read import read_spec
+
+_PACE_BLOCK = re.compile(r"^\s*-?\s*\{?\s*[\"']?speciesblock[\"']?\s*:", re.MULTILINE)
+SUFFIXES = (".yace", ".ace", ".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Input:
+    """A read input: the exact potential, the one to compile (tables in place of formulas where asked)."""
+
+    exact: Potential
+    potential: Potential
+    precision: str  # default arithmetic: what a specification asks for, else "float64"
+    tables: tuple[tuple[str, float], ...]  # (bond and family, measured error) of certified tables
+
+
+def read_input(path: Path) -> Input:
+    """Read a basis specification or a fitted PACE potential.
+
+    Raises:
+        SpecError, PotentialError: the file breaks a rule.
+    """
+    if path.suffix not in SUFFIXES:
+        raise SpecError(f"{path}: unknown kind of input {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if path.suffix in (".yace", ".ace") or _is_pace_yaml(path):
+        potential = read_pace(path)
+        return Input(potential, potential, "float64", ())
+    spec = read_spec(path)
+    exact = enumerate_potential(spec)
+    potential, tables = tabulate(exact, spec)
+    return Input(exact, potential, spec.precision, tables)
+
+
+def _is_pace_yaml(path: Path) -> bool:
+    """B-basis files list species blocks; specifications never have that key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), expected a YAML file") from error
+    return _PACE_BLOCK.search(text) is not None
