@@ -87,12 +87,12 @@ def _weights(source: Input, plan: Plan) -> bytes:
             "fold_values": plan.fold_values.astype(float),
         }
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, array in arrays.items():
             raw = io.BytesIO()
             np.lib.format.write_array(raw, array, version=(1, 0), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED  # compressed bytes differ between versions of zlib
             archive.writestr(entry, raw.getvalue())
     return out.getvalue()
 

@@ -1,0 +1,96 @@
+/*
+ * Self-test of si: cc -O2 *.c -lm && ./a.out
+ * Reference energies and forces are those of acegen's interpreter, which shares no code with the kernel.
+ */
+#include "si.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define N_ATOMS 8
+#define N_EDGES 56
+
+/* largest error allowed, relative to the largest value: the arithmetic of the kernel decides */
+#ifndef ACEGEN_TOLERANCE
+#define ACEGEN_TOLERANCE 1e-10
+#endif
+
+static const int32_t SPECIES[N_ATOMS] = {
+    0, 0, 0, 0, 0, 0, 0, 0
+};
+
+static const double POSITIONS[N_ATOMS][3] = {
+    {0.0658, 0.2025, -0.118},
+    {2.3029, 0.1624, 0.1303},
+    {-0.196, 2.3952, 0.2165},
+    {2.499, 2.2523, 0.0334},
+    {0.2141, -0.0886, 2.2837},
+    {2.6128, 0.1558, 2.297},
+    {-0.1099, 2.6813, 2.5317},
+    {2.2541, 2.4752, 2.6959},
+};
+
+static const int64_t FIRST_EDGE[N_ATOMS + 1] = {
+    0, 7, 14, 21, 28, 35, 42, 49, 56
+};
+
+static const int32_t EDGE_TO[N_EDGES] = {
+    1, 2, 3, 4, 5, 6, 7, 0, 2, 3, 4, 5, 6, 7, 0, 1, 3, 4, 5, 6, 7, 0, 1, 2, 4, 5, 6, 7, 0, 1, 2, 3,
+    5, 6, 7, 0, 1, 2, 3, 4, 6, 7, 0, 1, 2, 3, 4, 5, 7, 0, 1, 2, 3, 4, 5, 6
+};
+
+static const double ENERGIES[N_ATOMS] = { /* eV */
+    -158.249932527,
+    -158.190033058,
+    -158.146948814,
+    -158.062274423,
+    -158.322595724,
+    -158.292563208,
+    -158.126855614,
+    -158.07359518,
+};
+
+static const double FORCES[N_ATOMS][3] = { /* eV/A */
+    {0.38104838866, -0.73142378825, 0.52337480354},
+    {-0.65866037749, -1.99549238597, -0.96196397725},
+    {0.61245555693, -0.45905441978, 1.43561472439},
+    {0.41049098363, 1.9289420674, -0.48158542045},
+    {1.40098893534, 1.11960978133, -1.56806188271},
+    {-0.32728941498, 0.59434243547, 1.254142084},
+    {-0.24045120325, 1.43610814901, 0.51708947884},
+    {-1.57858286885, -1.8930318392, -0.71860981036},
+};
+
+static double largest(double a, double b) { return fabs(b) > a ? fabs(b) : a; }
+
+int main(void)
+{
+    const int64_t first_atom[2] = {0, N_ATOMS};
+    const int64_t bytes = si_workspace(N_ATOMS, N_ATOMS, 1);
+    void *workspace = malloc((size_t)bytes);
+    double energy, energies[N_ATOMS], forces[N_ATOMS][3], virial[9];
+    double e_error = 0.0, e_size = 1.0, f_error = 0.0, f_size = 1e-3;
+
+    if (!workspace)
+        return 2;
+    const int code = si_evaluate(1, N_ATOMS, first_atom, SPECIES, FIRST_EDGE, EDGE_TO, NULL, NULL,
+        &POSITIONS[0][0], NULL, NULL, &energy, energies, &forces[0][0], virial, NULL, NULL, NULL, 1, workspace, bytes);
+    free(workspace);
+    if (code) {
+        printf("si: evaluate returned %d\n", code);
+        return 1;
+    }
+    for (int i = 0; i < N_ATOMS; i++) {
+        e_error = largest(e_error, energies[i] - ENERGIES[i]);
+        e_size = largest(e_size, ENERGIES[i]);
+        for (int x = 0; x < 3; x++) {
+            f_error = largest(f_error, forces[i][x] - FORCES[i][x]);
+            f_size = largest(f_size, FORCES[i][x]);
+        }
+    }
+    const int good = e_error <= ACEGEN_TOLERANCE * e_size && f_error <= ACEGEN_TOLERANCE * f_size;
+    printf("si: energy %.12g eV, largest error of site energies %.1e eV, of forces %.1e eV/A: %s\n",
+        energy, e_error, f_error, good ? "good" : "WRONG");
+    return good ? 0 : 1;
+}
