@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from acegen.emit.environment import environment
+from acegen.emit.wrap import WIDTH, wrap
 from acegen.manifest import EVALUATE, SITE, Argument
 from acegen.maths.switching import switching_section
 from acegen.plan.types import Plan
@@ -22,7 +24,9 @@ def _documented(argument: Argument) -> str:
     shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
     unit = f"; {argument.unit}" if argument.unit else ""
     null = "; NULL allowed" if argument.optional else ""
-    return f"{argument.name + ' ' + shape:<34}{argument.intent:<5}{argument.meaning}{unit}{null}"
+    start = f" *   {argument.name + ' ' + shape:<34}{argument.intent:<5}"
+    lines = textwrap.wrap(argument.meaning + unit + null, WIDTH - len(start))
+    return f"\n *{' ' * (len(start) - 2)}".join([start[len(" *   ") :] + lines[0], *lines[1:]])
 
 
 def _tidy(text: str) -> str:
@@ -41,6 +45,6 @@ def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
     values = {"plan": plan, "tables": {"evaluate": EVALUATE, "site": SITE}, "switching": switching_section()}
     return tuple(
-        SourceFile(f"{plan.name}.{suffix}", _tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values)))
+        SourceFile(f"{plan.name}.{suffix}", wrap(_tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
         for suffix in ("h", "c")
     )

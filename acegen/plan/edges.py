@@ -11,7 +11,7 @@ from acegen.maths.radial import radial_code, radial_derivative
 from acegen.maths.section import Constant
 from acegen.maths.tables import Table
 from acegen.plan.types import BondPlan, Contraction, EdgePlan, PoolTile, RadialPlan, TablePlan, Target
-from acegen.potential import Potential
+from acegen.potential import Bond, Potential
 from acegen.program.types import PoolBlock, Program
 
 
@@ -66,6 +66,7 @@ class EdgeBuilder:
                 switch_start=bond.switch_window[0] - bond.switch_window[1],
                 switch_width=bond.switch_window[1],
                 has_core=core >= 0,
+                core_end=_core_end(bond),
             )
         )
 
@@ -142,9 +143,21 @@ class EdgeBuilder:
                     contractions=_contractions(pools, base, self.target.accumulators),
                     core=core,
                     core_constant=core_constant,
+                    skipped=tuple(l for l in range(l_max) if l not in {pool.l for pool in pools}),
+                    block=max(8, min(32, self.target.block_bytes // (32 * (n_primitives + (l_max + 1) ** 2 + 1)))),
                 )
             )
         return self._edge_of[key]
+
+
+def _core_end(bond: Bond) -> float:
+    """Distance beyond which the core repulsion is exactly zero: exponential cores end at h r^2 = 50."""
+    if bond.core is None or bond.core.kind != "exponential":
+        return bond.cutoff
+    rate = dict(bond.core.parameters).get("h", 0.0)
+    if not isinstance(rate, float | int) or rate <= 0.0:
+        return bond.cutoff
+    return min(bond.cutoff, 1.000001 * (50.0 / float(rate)) ** 0.5)
 
 
 def _spread(total: int, largest: int) -> list[tuple[int, int]]:
@@ -185,9 +198,9 @@ def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple
     for pool in pools:
         stride = 2 * pool.l + 1
         for column, columns in _spread(stride, max(1, accumulators // 2)):
-            for k, position, length in _runs(pool.primitives):
+            for run, (k, position, length) in enumerate(_runs(pool.primitives)):
                 pooled = pool.offset - base + position * stride + column
-                out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride))
+                out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride, run > 0))
     return tuple(out)
 
 

@@ -18,7 +18,7 @@ class Target:
     products: str = "auto"  # "auto", "unrolled" (straight-line code) or "tiled" (loops over tables)
     unroll_limit: int = 6000  # multiply-adds of the product stage above which "auto" takes tables
     accumulators: int = 12  # registers used as accumulators; 12 of 16 (AVX2, NEON); AVX-512 has room for 24
-    block_slots: int = 8  # neighbour slots whose radial functions and harmonics are kept in L1 at a time
+    block_bytes: int = 20480  # of L1 for radial functions and harmonics of a block of slots (32-byte vectors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +79,7 @@ class Contraction:
     harmonic: int
     pooled: int
     stride: int
+    add: bool  # False: the first run of primitives of these components
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +96,8 @@ class EdgePlan:
     contractions: tuple[Contraction, ...]
     core: int  # core function or -1
     core_constant: int
+    skipped: tuple[int, ...]  # degrees below l_max that are not pooled
+    block: int  # neighbour slots whose harmonics are kept in L1 at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +115,7 @@ class BondPlan:
     switch_start: float  # rcut_in - dcut_in
     switch_width: float  # dcut_in
     has_core: bool
+    core_end: float  # angstrom; the core repulsion is exactly zero from here on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
