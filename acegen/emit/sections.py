@@ -117,12 +117,13 @@ def harmonics(l_max: int) -> list[str]:
     for l in range(l_max + 1):
         for m in range(l + 1):
             q = f"q_{l}_{m}"
-            at = l * l + component(m)
+            row = f"{l * l} * block + {2 * l + 1} * slot + " if l else "slot + "
+            at = component(m)
             if m == 0:
-                lines.append(f"Y[{at}] = {f'vec_of({q})' if q in scalars else q};")
+                lines.append(f"Y[{row}{at}] = {f'vec_of({q})' if q in scalars else q};")
             else:
-                lines.append(f"Y[{at}] = {q} * c_{m};")
-                lines.append(f"Y[{at + 1}] = {q} * s_{m};")
+                lines.append(f"Y[{row}{at}] = {q} * c_{m};")
+                lines.append(f"Y[{row}{at + 1}] = {q} * s_{m};")
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acegen.emit.printer import number, real
-from acegen.plan.types import BondPlan, Plan, Row, ShapePlan, TablePlan
+from acegen.plan.types import BondPlan, Plan, PoolTile, Row, ShapePlan, TablePlan
 
 _WIDTH = 100
 
@@ -140,6 +140,12 @@ def tile_shapes(shape: ShapePlan) -> list[tuple[int, int]]:
 def pool_shapes(plan: Plan) -> list[tuple[int, int]]:
     """Distinct (rows, columns) of the pooling tiles."""
     return sorted({(t.rows, t.columns) for e in plan.edges for t in e.tiles})
+
+
+def harmonic_start(tile: PoolTile, block: int) -> int:
+    """Where the harmonics of a tile start in Y[l][slot][2l+1]."""
+    l = tile.stride // 2
+    return l * l * block + tile.harmonic - l * l
 
 
 def contraction_shapes(plan: Plan) -> list[int]:

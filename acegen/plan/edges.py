@@ -144,7 +144,7 @@ class EdgeBuilder:
                     core=core,
                     core_constant=core_constant,
                     skipped=tuple(l for l in range(l_max) if l not in {pool.l for pool in pools}),
-                    block=max(8, min(32, self.target.block_bytes // (32 * (n_primitives + (l_max + 1) ** 2 + 1)))),
+                    block=max(8, min(32, self.target.block_bytes // (32 * (n_primitives + 2 * l_max + 2)) // 4 * 4)),
                 )
             )
         return self._edge_of[key]
@@ -193,11 +193,11 @@ def _tiles(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[PoolTi
 
 
 def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[Contraction, ...]:
-    """Backward: two accumulators (value, slope) per component."""
+    """Backward: four accumulators per component, value and slope of two slots."""
     out = []
     for pool in pools:
         stride = 2 * pool.l + 1
-        for column, columns in _spread(stride, max(1, accumulators // 2)):
+        for column, columns in _spread(stride, max(1, accumulators // 4)):
             for run, (k, position, length) in enumerate(_runs(pool.primitives)):
                 pooled = pool.offset - base + position * stride + column
                 out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride, run > 0))

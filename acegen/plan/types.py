@@ -18,7 +18,7 @@ class Target:
     products: str = "auto"  # "auto", "unrolled" (straight-line code) or "tiled" (loops over tables)
     unroll_limit: int = 6000  # multiply-adds of the product stage above which "auto" takes tables
     accumulators: int = 12  # registers used as accumulators; 12 of 16 (AVX2, NEON); AVX-512 has room for 24
-    block_bytes: int = 20480  # of L1 for radial functions and harmonics of a block of slots (32-byte vectors)
+    block_bytes: int = 20480  # of L1 for g_k and the Y_lm of one l, for a block of slots (32-byte vectors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
