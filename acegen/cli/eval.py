@@ -131,7 +131,7 @@ def _results(
     if "virial" in wanted:
         info["virial"] = out.virial[k]
     if "stress" in wanted and atoms.pbc.all() and atoms.cell.rank == 3:
-        info["stress"] = -0.5 * (out.virial[k] + out.virial[k].T) / atoms.get_volume()
+        info["stress"] = -0.5 * (out.virial[k] + out.virial[k].T) / atoms.cell.volume
     return info, {name: getattr(out, name)[part] for name in ("forces", "energies") if name in wanted}
 
 

@@ -76,7 +76,7 @@ def write_frame(file: Any, atoms: Atoms, info: Mapping[str, Any], arrays: Mappin
         info: energy in eV, stress in eV/angstrom^3 and the like, for the comment line.
         arrays: one row per atom, columns of the table.
     """
-    out = atoms.copy()
+    out: Any = atoms.copy()  # type: ignore[no-untyped-call]
     out.calc = None
     out.info.update(info)
     columns: dict[str, Any] = {"symbols": np.array(out.get_chemical_symbols(), dtype="U2"), "positions": out.positions}
@@ -85,7 +85,7 @@ def write_frame(file: Any, atoms: Atoms, info: Mapping[str, Any], arrays: Mappin
     own = {name: array for name, array in out.arrays.items() if name not in ("numbers", "positions")}
     columns |= own | dict(arrays)
     names = list(columns)
-    comment, counts, dtype, line = output_column_format(out, names, columns, True)
+    comment, counts, dtype, line = output_column_format(out, names, columns, True)  # type: ignore[no-untyped-call]
     rows = np.zeros(len(out), dtype)
     for name, count in zip(names, counts, strict=True):
         if count == 1:

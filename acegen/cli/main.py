@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -17,7 +18,7 @@ from acegen.errors import AcegenError
 VERBS = ("compile", "info", "verify", "bench", "eval")  # modules acegen.cli.<verb>, loaded when needed
 GOOD, CHECK_FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
-_DESCRIPTION = """Compiler for the Atomic Cluster Expansion: basis specification or fitted potential in, specialised C out.
+_DESCRIPTION = """Compiler for the Atomic Cluster Expansion: specification or fitted potential in, specialised C out.
 
 INPUT is a basis specification (.yaml) or a PACE potential (.yace, .yaml, .ace); DIR is a bundle folder
 that `acegen compile` wrote. `acegen VERB --help` explains a verb."""
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, --version and wrong arguments
         return stop.code if isinstance(stop.code, int) else GOOD
     with warnings.catch_warnings():
-        warnings.showwarning = _print_warning
+        setattr(warnings, "showwarning", _print_warning)  # noqa: B010, another signature on purpose
         return _guarded(importlib.import_module(f"acegen.cli.{arguments.verb}").run, arguments)
 
 
@@ -99,10 +100,8 @@ def _print_warning(message: Warning | str, *_: Any) -> None:
 
 def _silence_stdout() -> None:
     """Python flushes stdout once more at exit; let it flush into nothing."""
-    try:
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout may be no file, as under a test
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):  # stdout is no file, as under a test
-        pass
 
 
 if __name__ == "__main__":
