@@ -46,7 +46,7 @@ def choose_crystal(symbols: Sequence[str], lattice: str | None = None, constant:
     chosen = lattice or (kinds.pop() if len(kinds) == 1 else "bcc" if len(symbols) == 2 else "fcc")
     if constant is None:
         volume = float(np.mean([_reference_volume(symbol) for symbol in symbols]))
-        constant = (LATTICES[chosen] * volume) ** (1 / 3)
+        constant = round((LATTICES[chosen] * volume) ** (1 / 3), 6)
     if not 0.5 < constant < 100.0:
         raise InputError(f"--lattice-constant: expected a length in angstrom between 0.5 and 100, found {constant:g}")
     return Crystal(chosen, constant)
@@ -66,7 +66,7 @@ def build_structure(symbols: Sequence[str], crystal: Crystal, n_atoms: int, seed
     if n_atoms < 1:
         raise InputError(f"--atoms: expected a number >= 1, found {n_atoms}")
     repeats = _repeats(n_atoms / LATTICES[crystal.lattice])
-    atoms = bulk(symbols[0], crystal.lattice, a=crystal.constant, cubic=True) * repeats
+    atoms: Atoms = bulk(symbols[0], crystal.lattice, a=crystal.constant, cubic=True) * repeats
     stream = np.random.Generator(np.random.Philox(seed))
     shares = np.resize(np.arange(len(symbols)), len(atoms))
     atoms.symbols = [symbols[k] for k in stream.permutation(shares)]

@@ -13,6 +13,7 @@ from acegen.cli.progress import Progress
 from acegen.errors import InputError
 
 PEERS = ("pyace", "ace-jax")
+PLOTS = (".svg", ".png")
 
 _DESCRIPTION = """Time energy, forces and virial on a perturbed crystal, neighbour list (0.5 A skin) prepared
 beforehand. One thread: processor time; several: wall time. Every evaluator gets one sample in each round, ratios
@@ -38,14 +39,19 @@ def add_parser(subparsers: Any) -> None:
     add("--lattice", help="sc, bcc, fcc or diamond (default: that of the element)")
     add("--lattice-constant", type=float, metavar="A", help="in angstrom (default: from the elements)")
     add("--json", metavar="FILE", help="write the record to FILE, or to the terminal with -")
-    add("--plot", metavar="FILE.svg", type=Path, help="draw time against basis size, throughput against system size")
+    add(
+        "--plot",
+        metavar="FILE",
+        type=Path,
+        help="draw (.svg, .png) time against basis size and throughput against system size",
+    )
     add("--table", metavar="RECORD", type=Path, nargs="+", help="measure nothing: Markdown table of earlier records")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print, or print the table of earlier records."""
-    if arguments.plot is not None and arguments.plot.suffix != ".svg":
-        raise InputError(f"--plot: expected a file name ending in .svg, found {str(arguments.plot)!r}")
+    if arguments.plot is not None and arguments.plot.suffix not in PLOTS:  # before minutes of measurement
+        raise InputError(f"--plot: expected a file name ending in {' or '.join(PLOTS)}, found {str(arguments.plot)!r}")
     if arguments.table is not None:
         from acegen.bench.report import markdown_of, read_records
 
@@ -56,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         records = [_measured(arguments)]
     if arguments.plot is not None:
-        from acegen.bench.plot import plot_of
+        from acegen.bench.plot import write_plot
 
-        arguments.plot.write_text(plot_of(records), encoding="utf-8")
+        write_plot(arguments.plot, records)
     return 0
 
 
