@@ -43,7 +43,8 @@ def choose_crystal(symbols: Sequence[str], lattice: str | None = None, constant:
     if lattice is not None and lattice not in LATTICES:
         raise InputError(f"--lattice: expected one of {', '.join(LATTICES)}, found {lattice!r}")
     kinds = {_reference_lattice(symbol) for symbol in symbols}
-    chosen = lattice or (kinds.pop() if len(kinds) == 1 else "bcc" if len(symbols) == 2 else "fcc")
+    usual = kinds.pop() if len(kinds) == 1 else "bcc" if len(symbols) == 2 else "fcc"
+    chosen = lattice or (usual if usual in LATTICES else "fcc")
     if constant is None:
         volume = float(np.mean([_reference_volume(symbol) for symbol in symbols]))
         constant = round((LATTICES[chosen] * volume) ** (1 / 3), 6)
@@ -91,8 +92,7 @@ def _reference_lattice(symbol: str) -> str:
     if symbol in _DIAMOND:
         return "diamond"
     state = reference_states[atomic_numbers[symbol]] or {}
-    found = str(state.get("symmetry", "fcc"))
-    return found if found in LATTICES else "fcc"
+    return str(state.get("symmetry", "fcc"))
 
 
 def _reference_volume(symbol: str) -> float:
