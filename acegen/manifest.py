@@ -64,7 +64,13 @@ SITE: tuple[Argument, ...] = (
     _A("vectors", "double", ("n_neighbours", "3"), "in", "r_j - r_i of each neighbour", "A"),
     _A("energy", "double", ("1",), "out", "site energy", "eV"),
     _A("gradient", "double", ("n_neighbours", "3"), "out", "dE_i/dr_ij", "eV/A", True),
-    _A("workspace", "void", ("workspace_bytes",), "work", "scratch memory of <name>_workspace(1, n_neighbours, 1) bytes"),
+    _A(
+        "workspace",
+        "void",
+        ("workspace_bytes",),
+        "work",
+        "scratch memory of <name>_workspace(1, n_neighbours, 1) bytes",
+    ),
     _A("workspace_bytes", "int64_t", (), "in", "size of workspace"),
 )
 

@@ -72,7 +72,7 @@ class Channel:
 
     neighbour: int  # species index, or -1: all species
     n: int
-    l: int  # noqa: E741
+    l: int
     coefficients: tuple[float, ...]  # [n_primitives of the bond], or of all bonds of the centre in turn
 
 

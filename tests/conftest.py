@@ -58,3 +58,9 @@ def kernels(cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[K
 def specs() -> Path:
     """Folder of the example specifications."""
     return Path(__file__).resolve().parents[1] / "examples" / "specs"
+
+
+@pytest.fixture(scope="session")
+def spec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for the specifications of spec_texts.py, one for all tests so that their kernels are shared."""
+    return tmp_path_factory.mktemp("specs")

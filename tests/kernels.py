@@ -40,9 +40,7 @@ class Kernels:
             self._models[key] = self._pool.submit(acegen.load, folder, precision=precision, threads=1)
         return self._models[key]
 
-    def __call__(
-        self, path: Path, precision: str | None = None, form: str = "auto", products: str = "auto"
-    ) -> Model:
+    def __call__(self, path: Path, precision: str | None = None, form: str = "auto", products: str = "auto") -> Model:
         """The model with one thread, in the arithmetic of the bundle unless `precision` says otherwise."""
         return self.start(path, precision, form, products).result()
 

@@ -1,4 +1,4 @@
-"""The house stands on its floors: modules import only from floors below, and the two towers never meet before the top."""
+"""The house stands on its floors: modules import only from below, and the two towers never meet before the top."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 def unit_of(module: str) -> str:
     """The unit a module of acegen belongs to: "acegen.maths.radial" -> "maths", "acegen" -> "__init__"."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def imports(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""The golden set: `generated/` holds exactly the bytes that the compiler writes today for the example specifications."""
+"""The golden set: `generated/` holds exactly the bytes that the compiler writes for the example specifications."""
 
 from __future__ import annotations
 

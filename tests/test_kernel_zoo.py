@@ -1,8 +1,9 @@
 """The compiled kernels reproduce every reference value of the PACE zoo.
 
 float64: 1e-12 of the largest site energy, 1e-10 of the largest force component and of the largest virial entry.
-float32: 1e-6 and 1e-5 (energies and virials are summed in double precision).
-`pytest -s` prints how close each kernel came.
+float32: 1e-6 of the largest site energy, 1e-5 of the largest force (of 1 eV/A where all are smaller) and virial entry.
+Where terms cancel, rounding is measured by the sum of their magnitudes: four units in the last place of that sum are
+granted on top, in the arithmetic at hand, to energies only.  `pytest -s` prints how close each kernel came.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kernels import Kernels
 from zoo import KINDS, QUIRKS, Frame, frames, quirk, zoo_file
 
 from acegen.pace.read import read_pace
+from acegen.potential import Potential
 from acegen.runtime.model import Model
 
 PROPERTIES = ("energy", "energies", "forces", "virial", "virials")
@@ -31,28 +33,55 @@ class Closeness:
     def __init__(self) -> None:
         self.rows: list[tuple[str, float, float, float]] = []
 
-    def check(self, name: str, model: Model, references: Sequence[Frame], limits: tuple[float, float]) -> None:
-        """Evaluate every structure; energies of each atom and of the whole, forces, virial."""
-        worst = np.zeros(3)
-        for frame in references:
-            worst = np.maximum(worst, deviations(model, frame))
-        self.rows.append((name, *worst.tolist()))
-        assert worst[0] <= limits[0]
-        assert worst[1] <= limits[1]
-        assert worst[2] <= limits[1]
+    def check(self, name: str, model: Model, references: Sequence[Frame], terms: Sequence[float] = ()) -> None:
+        """Evaluate every structure; energies of each atom and of the whole, forces, virial.
+
+        Args:
+            terms: per structure, sum of |terms| of the site energy where cancellation matters, eV.
+        """
+        single = model.precision == "float32"
+        limits = SINGLE if single else DOUBLE
+        ulp = float(np.finfo(np.float32 if single else np.float64).eps)
+        measured = [deviations(model, frame) for frame in references]
+        self.rows.append((name, *np.max(measured, axis=0).tolist()))
+        for k, (energies, forces, virial) in enumerate(measured):
+            frame = references[k]
+            cancelling = terms[k] / np.abs(frame.energies).max() if terms else 0.0
+            assert energies <= limits[0] + 4.0 * ulp * cancelling
+            assert forces * size(frame.forces) <= limits[1] * max(size(frame.forces), 1.0 if single else 0.0)
+            assert virial <= limits[1]
+
+
+def size(array: np.ndarray) -> float:
+    """Largest magnitude; 1 for an array of zeros, to divide by."""
+    return float(np.abs(array).max()) or 1.0
 
 
 def deviations(model: Model, frame: Frame) -> tuple[float, float, float]:
     """Largest relative error of site energies, forces and virial; structure sums are consistent with their parts."""
     out = model.evaluate(frame.atoms, PROPERTIES)
-    scale = np.abs(frame.energies).max()
+    scale = size(frame.energies)
     energies = np.abs(out.energies - frame.energies).max() / scale
     energy = abs(out.energy[0] - frame.energies.sum()) / (len(frame.atoms) * scale)
-    forces = np.abs(out.forces - frame.forces).max() / np.abs(frame.forces).max()
-    virial = np.abs(out.virial[0] - frame.virial).max() / np.abs(frame.virial).max()
+    forces = np.abs(out.forces - frame.forces).max() / size(frame.forces)
+    virial = np.abs(out.virial[0] - frame.virial).max() / size(frame.virial)
     assert abs(out.energies.sum() - out.energy[0]) <= 1e-12 * np.abs(out.energies).sum()
     assert np.abs(out.virials.sum(axis=0) - out.virial[0]).max() <= 1e-12 * np.abs(out.virials).sum(axis=0).max()
     return max(energies, energy), forces, virial
+
+
+def magnitudes(model: Model, potential: Potential, references: Sequence[Frame]) -> list[float]:
+    """Per structure, the largest sum over basis functions of |weight B| in the first density of an atom, eV."""
+    found = []
+    for frame in references:
+        rows = np.abs(model.evaluate(frame.atoms, "basis").basis)
+        species = [potential.species.index(symbol) for symbol in frame.atoms.symbols]
+        sums = [
+            rows[i, : len(potential.centres[a].weights)] @ np.abs(potential.centres[a].weights[:, 0])
+            for i, a in enumerate(species)
+        ]
+        found.append(float(max(sums)))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +101,8 @@ def started(request: pytest.FixtureRequest, shared: Path, kernels: Kernels) -> N
             values = item.callspec.params
             if "quirk_name" in values:
                 kernels.start(quirk_file(shared, values["quirk_name"]))
+            elif "b_basis" in values:
+                kernels.start(zoo_file(shared, values["b_basis"]).with_suffix(".yaml"))
             elif "name" in values:
                 kernels.start(zoo_file(shared, values["name"]), values.get("precision"))
 
@@ -84,7 +115,7 @@ def quirk_file(shared: Path, name: str) -> Path:
 def test_zoo(shared: Path, kernels: Kernels, closeness: Closeness, name: str) -> None:
     """Both seeds of every kind at the default settings."""
     path = zoo_file(shared, name)
-    closeness.check(name, kernels(path), frames(path.parent), DOUBLE)
+    closeness.check(name, kernels(path), frames(path.parent))
 
 
 @pytest.mark.parametrize("precision", ["float32"])
@@ -93,7 +124,9 @@ def test_zoo_in_single_precision(
     shared: Path, kernels: Kernels, closeness: Closeness, name: str, precision: str
 ) -> None:
     path = zoo_file(shared, name)
-    closeness.check(f"{name} {precision}", kernels(path, precision), frames(path.parent), SINGLE)
+    references = frames(path.parent)
+    terms = magnitudes(kernels(path), read_pace(path), references)
+    closeness.check(f"{name} {precision}", kernels(path, precision), references, terms)
 
 
 @pytest.mark.parametrize("b_basis", FROM_B_BASIS)
@@ -113,26 +146,16 @@ def test_zoo_from_the_b_basis(shared: Path, kernels: Kernels, closeness: Closene
         )
         for frame in frames(path.parent)
     ]
-    closeness.check(f"{b_basis}.yaml", model, references, DOUBLE)
+    closeness.check(f"{b_basis}.yaml", model, references)
 
 
 @pytest.mark.parametrize("quirk_name", QUIRKS)
 def test_quirks(shared: Path, kernels: Kernels, closeness: Closeness, quirk_name: str) -> None:
     """Corner cases: every radial basis, inner mode, core repulsion, legacy keys, ACE.jl radial functions."""
-    closeness.check(quirk_name, kernels(quirk_file(shared, quirk_name)), [quirk(shared, quirk_name)], DOUBLE)
+    closeness.check(quirk_name, kernels(quirk_file(shared, quirk_name)), [quirk(shared, quirk_name)])
 
 
 def test_published_copper(shared: Path, kernels: Kernels, copper: Path, closeness: Closeness) -> None:
-    """The text format; its densities cancel from ~1e5 to ~1, so rounding is measured by the sum of |terms|."""
-    model = kernels(copper)
-    weights = np.abs(read_pace(copper).centres[0].weights)
-    for frame in frames(shared / "zoo" / "Cu-PBE-core-rep"):
-        out = model.evaluate(frame.atoms, ("energies", "basis"))
-        terms = (np.abs(out.basis) @ weights)[:, 0]
-        allowed = 1e-12 * np.abs(frame.energies) + 4.0 * np.finfo(float).eps * terms
-        assert np.all(np.abs(out.energies - frame.energies) <= allowed)
-        _, forces, virial = deviations(model, frame)
-        assert max(forces, virial) <= 1e-10
-        closeness.rows.append(
-            (copper.name, np.abs(out.energies - frame.energies).max() / np.abs(frame.energies).max(), forces, virial)
-        )
+    """The text format; its densities cancel from ~1e5 to ~1."""
+    model, references = kernels(copper), frames(shared / "zoo" / "Cu-PBE-core-rep")
+    closeness.check(copper.name, model, references, magnitudes(model, read_pace(copper), references))

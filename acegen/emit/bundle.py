@@ -14,8 +14,9 @@ import numpy as np
 
 from acegen.basis.table import basis_table
 from acegen.emit.environment import environment
-from acegen.emit.render import SourceFile, _tidy
+from acegen.emit.render import SourceFile, tidy
 from acegen.emit.selftest import selftest
+from acegen.emit.wrap import wrap
 from acegen.errors import SpecError
 from acegen.inputs import Input
 from acegen.manifest import Manifest
@@ -38,7 +39,8 @@ def bundle_files(
     }
     more = [("basis.txt", basis_table(potential))]
     for path, template in (("selftest.c", "bundle/selftest.c.j2"), ("README.md", "bundle/README.md.j2")):
-        more.append((path, _tidy(jinja.get_template(template).render(values))))
+        text = tidy(jinja.get_template(template).render(values))
+        more.append((path, wrap(text) if path.endswith(".c") else text))
     files = (*texts, *(SourceFile(path, text) for path, text in more))
     binary: tuple[tuple[str, bytes], ...] = ()
     if potential.linear:

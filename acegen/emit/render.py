@@ -29,7 +29,7 @@ def _documented(argument: Argument) -> str:
     return f"\n *{' ' * (len(start) - 2)}".join([start[len(" *   ") :] + lines[0], *lines[1:]])
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
     """No trailing blanks, no runs of empty lines."""
     out: list[str] = []
     for line in (raw.rstrip() for raw in text.split("\n")):
@@ -45,6 +45,6 @@ def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
     values = {"plan": plan, "tables": {"evaluate": EVALUATE, "site": SITE}, "switching": switching_section()}
     return tuple(
-        SourceFile(f"{plan.name}.{suffix}", wrap(_tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
+        SourceFile(f"{plan.name}.{suffix}", wrap(tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
         for suffix in ("h", "c")
     )

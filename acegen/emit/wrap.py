@@ -55,17 +55,21 @@ def _broken(line: str) -> list[str]:
 
 
 def _best_break(line: str) -> int | None:
-    """Where to break: the last place of the lowest depth in the second half of the room, None without any."""
+    """Where to break: the last place of the lowest depth, not too far left; None without any."""
     depth, quoted = 0, False
     best: tuple[int, int] | None = None
-    earliest = (len(line) - len(line.lstrip()) + WIDTH) // 2
+    indent = len(line) - len(line.lstrip())
+    earliest = indent + (WIDTH - indent) // 3
     for at, sign in enumerate(line[: WIDTH + 1]):
         if sign == '"' and line[at - 1] != "\\":
             quoted = not quoted
         if quoted:
             continue
         depth += (sign in _OPENING) - (sign in _CLOSING)
-        possible = at >= earliest and line[at - 1] == " " and (line.startswith(_BEFORE, at) or line[at - 2] in _AFTER)
-        if possible and (best is None or depth <= best[0]):
-            best = (depth, at)
+        if at < earliest or line[at - 1] != " ":
+            continue
+        before, after = line.startswith(_BEFORE, at), line[at - 2] in _AFTER
+        rank = 2 * depth + (not before and line[at - 2] == "=")  # better between the terms of a sum than before it
+        if (before or after) and (best is None or rank <= best[0]):
+            best = (rank, at)
     return best and best[1]

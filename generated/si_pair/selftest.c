@@ -1,6 +1,7 @@
 /*
  * Self-test of si_pair: cc -O2 *.c -lm && ./a.out
- * Reference energies and forces are those of acegen's interpreter, which shares no code with the kernel.
+ * Reference energies and forces are those of acegen's interpreter, which shares no code with the
+ * kernel.
  */
 #include "si_pair.h"
 
@@ -74,8 +75,10 @@ int main(void)
 
     if (!workspace)
         return 2;
-    const int code = si_pair_evaluate(1, N_ATOMS, first_atom, SPECIES, FIRST_EDGE, EDGE_TO, NULL, NULL,
-        &POSITIONS[0][0], NULL, NULL, &energy, energies, &forces[0][0], virial, NULL, NULL, NULL, 1, workspace, bytes);
+    const int code = si_pair_evaluate(1, N_ATOMS, first_atom, SPECIES, FIRST_EDGE, EDGE_TO, NULL,
+        NULL,
+        &POSITIONS[0][0], NULL, NULL, &energy, energies, &forces[0][0], virial, NULL, NULL, NULL,
+            1, workspace, bytes);
     free(workspace);
     if (code) {
         printf("si_pair: evaluate returned %d\n", code);
@@ -90,7 +93,8 @@ int main(void)
         }
     }
     const int good = e_error <= ACEGEN_TOLERANCE * e_size && f_error <= ACEGEN_TOLERANCE * f_size;
-    printf("si_pair: energy %.12g eV, largest error of site energies %.1e eV, of forces %.1e eV/A: %s\n",
-        energy, e_error, f_error, good ? "good" : "WRONG");
+    printf("si_pair: energy %.12g eV, ", energy);
+    printf("largest error of site energies %.1e eV, of forces %.1e eV/A: ", e_error, f_error);
+    puts(good ? "good" : "WRONG");
     return good ? 0 : 1;
 }

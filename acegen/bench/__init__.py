@@ -1,0 +1,1 @@
+"""Measurements of `acegen bench`: structures, floating-point peak, cold compile time, peers, tables and plots."""

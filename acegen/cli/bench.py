@@ -1,0 +1,121 @@
+"""`acegen bench`: time per atom, share of the floating-point peak, compile seconds, ratios to other evaluators."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, positive
+from acegen.cli.progress import Progress
+from acegen.errors import InputError
+
+PEERS = ("pyace", "ace-jax")
+PLOTS = (".svg", ".png")
+
+_DESCRIPTION = """Time energy, forces and virial on a perturbed crystal, neighbour list (0.5 A skin) prepared
+beforehand. One thread: processor time; several: wall time. Every evaluator gets one sample in each round, ratios
+are ratios of medians. GFLOP/s count the useful multiply-adds of the manifest, twice each; the peak is measured."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser("bench", help="speed, share of the peak, compile time", description=_DESCRIPTION)
+    add = parser.add_argument
+    add("input", metavar="INPUT|DIR", type=Path, nargs="?", help="specification, potential or bundle folder")
+    add("--atoms", type=positive, default=2048, help="size of the structure (default: %(default)s)")
+    add("--sizes", type=_numbers, help="several sizes, e.g. 8,64,512 (instead of --atoms)")
+    choice = _one_of("precision", PRECISIONS)
+    add("--precision", type=choice, default=("float64",), help="float64,float32 or one of them (default: float64)")
+    add("--threads", type=_numbers, default=(1,), help="numbers of threads, e.g. 1,2 (default: 1)")
+    add("--repeats", type=positive, default=7, help="samples of every evaluator (default: %(default)s)")
+    add("--against", type=_one_of("peer", PEERS), default=(), help="other evaluators: pyace,ace-jax or one of them")
+    add("--peer-python", default=sys.executable, help="Python that has them installed (default: this one)")
+    add("--form", choices=FORMS, default="auto", help="form of the product basis (default: cheapest)")
+    add("--products", choices=PRODUCTS, default="auto", help="straight-line code or loops over tables")
+    add("--cached", action="store_true", help="use the kernel cache; compile seconds are not measured then")
+    add("--lattice", help="sc, bcc, fcc or diamond (default: that of the element)")
+    add("--lattice-constant", type=float, metavar="A", help="in angstrom (default: from the elements)")
+    add("--json", metavar="FILE", help="write the record to FILE, or to the terminal with -")
+    add(
+        "--plot",
+        metavar="FILE",
+        type=Path,
+        help="draw (.svg, .png) time against basis size and throughput against system size",
+    )
+    add("--table", metavar="RECORD", type=Path, nargs="+", help="measure nothing: Markdown table of earlier records")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print, or print the table of earlier records."""
+    if arguments.plot is not None and arguments.plot.suffix not in PLOTS:  # before minutes of measurement
+        raise InputError(f"--plot: expected a file name ending in {' or '.join(PLOTS)}, found {str(arguments.plot)!r}")
+    if arguments.table is not None:
+        from acegen.bench.report import markdown_of, read_records
+
+        records = read_records(arguments.table)
+        print(markdown_of(records))
+    elif arguments.input is None:
+        raise InputError("bench: expected an input, a bundle folder, or --table with earlier records; found none")
+    else:
+        records = [_measured(arguments)]
+    if arguments.plot is not None:
+        from acegen.bench.plot import write_plot
+
+        write_plot(arguments.plot, records)
+    return 0
+
+
+def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure, print the text or the record."""
+    from acegen.bench.report import text_of
+    from acegen.bench.session import Wanted, measure
+    from acegen.cli.output import to_json
+
+    source = arguments.input.expanduser()
+    if not source.exists():
+        raise InputError(f"{source}: expected a specification, a potential or a bundle folder, found nothing")
+    wanted = Wanted(
+        source=source,
+        sizes=arguments.sizes or (arguments.atoms,),
+        precisions=arguments.precision,
+        threads=arguments.threads,
+        against=arguments.against,
+        peer_python=arguments.peer_python,
+        repeats=arguments.repeats,
+        form=arguments.form,
+        products=arguments.products,
+        cached=arguments.cached,
+        lattice=arguments.lattice,
+        lattice_constant=arguments.lattice_constant,
+    )
+    steps = len(wanted.precisions) + len(wanted.sizes) * (len(wanted.against) + wanted.repeats + 1)
+    with Progress(steps) as progress:
+        record = measure(wanted, progress.step)
+    if arguments.json == "-":
+        print(to_json(record))
+        return record
+    if arguments.json is not None:
+        Path(arguments.json).write_text(to_json(record) + "\n", encoding="utf-8")
+    print(text_of(record))
+    return record
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Integers >= 1 separated by commas, for argparse."""
+    return tuple(positive(part.strip()) for part in text.split(","))
+
+
+def _one_of(what: str, allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Words separated by commas, for argparse."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in text.split(","))
+        for word in words:
+            if word not in allowed:
+                raise argparse.ArgumentTypeError(f"unknown {what} {word!r}, expected one of {', '.join(allowed)}")
+        return tuple(dict.fromkeys(words))
+
+    return read

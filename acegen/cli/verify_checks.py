@@ -1,0 +1,205 @@
+"""What `acegen verify` checks with: the subject, one line of the table, and the basic comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from acegen.cli.verify_structures import Structure, lone_atom
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.evaluation import Evaluation
+from acegen.runtime.graph import GraphBatch
+from acegen.runtime.model import Model
+
+if TYPE_CHECKING:
+    from acegen.compiler import Compiled
+
+ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: `measured` is good up to `limit`; None: could not be measured, `note` says why."""
+
+    name: str
+    measured: float | None
+    limit: float
+    note: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """True unless measured within the limit (nan fails) or not measured at all."""
+        return self.measured is not None and not self.measured <= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """Word for the table."""
+        if self.measured is None:
+            return "not checked"
+        return "FAILED" if self.failed else "good"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The kernel under test, in float64, and where it came from."""
+
+    model: Model
+    folder: Path  # its bundle
+    structures: tuple[Structure, ...]
+    scratch: Path  # folder for what the checks compile
+    compiled: Compiled | None = None  # None: only the bundle is known
+    source: Path | None = None
+    options: dict[str, str] = field(default_factory=dict)  # form and products asked for
+
+    def graph(self, structures: Sequence[Structure]) -> GraphBatch:
+        """One batch of structures."""
+        return GraphBatch.from_atoms([one.atoms(self.model.species) for one in structures], self.model)
+
+    @cached_property
+    def base_graph(self) -> GraphBatch:
+        """All structures in one batch."""
+        return self.graph(self.structures)
+
+    @cached_property
+    def base(self) -> Evaluation:
+        """Everything about all structures, evaluated in one batch."""
+        return self.model.evaluate(self.base_graph, ALL)
+
+    @cached_property
+    def largest_force(self) -> float:
+        """eV/angstrom, the scale of all force errors."""
+        return max(largest(self.base.forces), 1e-3)
+
+    @cached_property
+    def largest_virial(self) -> float:
+        """eV, the scale of all virial errors."""
+        return max(largest(self.base.virial), 1e-3)
+
+    @cached_property
+    def largest_energy(self) -> float:
+        """eV, the scale of all errors of site energies: the largest without reference energies, at least 1 eV.
+
+        Reference energies of 1e5 eV leave 1e-11 eV of rounding in every site energy, hence the part of them.
+        """
+        alone = [lone_atom(a) for a in range(len(self.model.species))]
+        lone = self.model.evaluate(self.graph(alone), "energies").energies
+        binding = self.base.energies - lone[self.base_graph.species]
+        return max(1.0, largest(binding), 1e-3 * largest(lone))
+
+    def energy_error(self, found: FloatArray, expected: FloatArray) -> float:
+        """Largest error of site energies relative to `largest_energy`."""
+        return largest(found - expected) / self.largest_energy
+
+    def force_error(self, found: FloatArray, expected: FloatArray) -> float:
+        """Largest error of forces relative to the largest force."""
+        return largest(found - expected) / self.largest_force
+
+    def basis_error(self, found: FloatArray, expected: FloatArray) -> float:
+        """Largest error of B relative to the largest value of its column (columns near zero: of all columns)."""
+        if not expected.size:
+            return 0.0
+        columns = np.abs(self.base.basis).max(axis=0)
+        return largest((found - expected) / np.maximum(columns, max(1e-3 * float(columns.max()), 1e-300)))
+
+
+def largest(values: FloatArray) -> float:
+    """Largest magnitude; nan when any is nan."""
+    return float(np.abs(values).max()) if values.size else 0.0
+
+
+def against_reference(subject: Subject) -> list[Check]:
+    """The kernel against the interpreter, which shares no code with it."""
+    names = ("site energies", "forces", "virial", "per-atom virials", "basis")
+    if subject.compiled is None:
+        note = "a bundle holds no potential to interpret, its selftest stands in"
+        return [Check(f"reference: {name}", None, 0.0, note) for name in names[:2]]
+    from acegen.interpreter.evaluate import interpret
+
+    source = subject.compiled.source
+    found = [interpret(source.exact, s.species, s.positions, s.cell, s.pbc) for s in subject.structures]
+    base = subject.base
+    virial = np.array([one.virial for one in found])
+    virials = np.concatenate([one.virials for one in found])
+    basis = np.concatenate([one.basis for one in found])
+    table = max([100.0 * error for _, error in source.tables], default=0.0)  # certified, absolute, of one function
+    note = "radial tables: limits are 100 times their certified error" if table > 1e-12 else ""
+    errors = (
+        (subject.energy_error(base.energies, np.concatenate([one.energies for one in found])), 1e-12),
+        (subject.force_error(base.forces, np.concatenate([one.forces for one in found])), 1e-10),
+        (largest(base.virial - virial) / subject.largest_virial, 1e-10),
+        (largest(base.virials - virials) / subject.largest_virial, 1e-10),
+        (subject.basis_error(base.basis, basis), 1e-11),
+    )
+    return [
+        Check(f"reference: {name}", error, max(limit, table), note if k == 0 else "")
+        for k, (name, (error, limit)) in enumerate(zip(names, errors, strict=True))
+    ]
+
+
+def consistency(subject: Subject) -> list[Check]:
+    """Outputs that must agree with each other, and the ways to ask for them."""
+    base, graph = subject.base, subject.base_graph
+    first = graph.first_atom
+    sums = np.array([base.energies[a:b].sum() for a, b in pairwise(first)])
+    forces = np.array([base.forces[a:b].sum(axis=0) for a, b in pairwise(first)])
+    virial = np.array([base.virials[a:b].sum(axis=0) for a, b in pairwise(first)])
+    return [
+        Check("energy = sum of site energies", largest((base.energy - sums) / np.maximum(1.0, np.abs(sums))), 1e-13),
+        Check("forces sum to zero", largest(forces) / subject.largest_force, 1e-12),
+        Check("virial = sum of per-atom virials", largest(base.virial - virial) / subject.largest_virial, 1e-12),
+        Check("single-site entry", _site_error(subject), 1e-13),
+        Check("batch = one by one", _one_by_one(subject), 1e-14),
+        Check("threads 1 = 2 = 3", _threads(subject), 1e-13),
+    ]
+
+
+def _site_error(subject: Subject) -> float:
+    """model.site against energies and edge gradients, a few atoms of the first structures."""
+    graph, base, model = subject.base_graph, subject.base, subject.model
+    worst = 0.0
+    for i in range(0, graph.n_atoms, max(1, graph.n_atoms // 8)):
+        part = slice(int(graph.first_edge[i]), int(graph.first_edge[i + 1]))
+        to = graph.edge_to[part]
+        assert graph.positions is not None  # made from atoms
+        vectors = graph.positions[to] - graph.positions[i]
+        if graph.shifts is not None and graph.edge_shift is not None:
+            vectors = vectors + graph.shifts[graph.edge_shift[part]]
+        energy, gradient = model.site(int(graph.species[i]), graph.species[to], vectors)
+        worst = max(worst, subject.energy_error(np.array([energy]), base.energies[i : i + 1]))
+        worst = max(worst, subject.force_error(gradient, base.edge_gradients[part]))
+    return worst
+
+
+def _one_by_one(subject: Subject) -> float:
+    worst, start = 0.0, 0
+    for structure in subject.structures:
+        alone = subject.model.evaluate(subject.graph([structure]), ("energies", "forces"))
+        part = slice(start, start + len(structure.species))
+        worst = max(worst, subject.energy_error(alone.energies, subject.base.energies[part]))
+        worst = max(worst, subject.force_error(alone.forces, subject.base.forces[part]))
+        start = part.stop
+    return worst
+
+
+def _threads(subject: Subject) -> float:
+    """Enough copies of the first structure that threads are started."""
+    from acegen.runtime.load import load_bundle
+
+    copies = [subject.structures[0]] * (1 + 128 // max(1, len(subject.structures[0].species)))
+    results = [
+        load_bundle(subject.folder, precision="float64", threads=n).evaluate(
+            subject.graph(copies), ("energies", "forces")
+        )
+        for n in (1, 2, 3)
+    ]
+    worst = 0.0
+    for other in results[1:]:
+        worst = max(worst, subject.energy_error(other.energies, results[0].energies))
+        worst = max(worst, subject.force_error(other.forces, results[0].forces))
+    return worst
