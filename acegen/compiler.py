@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from acegen.basis.fold import fold_order_one
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.environment import templates_digest
 from acegen.emit.render import SourceFile, render_c
@@ -55,13 +56,16 @@ def compile_plan(
     _checked("products", products, PRODUCTS)
     source = read_input(Path(path))
     chosen = _checked("precision", precision or source.precision, PRECISIONS)
-    programs = lower(source.potential, form)
+    potential = source.potential
+    if chosen == "float32" and not potential.replaceable:
+        potential = fold_order_one(potential)
+    programs = lower(potential, form)
     target = Target(precision=chosen, form=form, products=products)
     options = [f" --precision {chosen}"] if chosen != source.precision else []
     options += [f" --form {form}"] if form != "auto" else []
     options += [f" --products {products}"] if products != "auto" else []
     command = f"acegen compile {source.potential.source}{''.join(options)}"
-    return source, make_plan(source.potential, programs, target, command, templates_digest())
+    return source, make_plan(potential, programs, target, command, templates_digest())
 
 
 def compile_files(

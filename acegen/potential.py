@@ -56,6 +56,7 @@ class Bond:
     families: tuple[RadialFamily, ...]  # primitives are numbered through all families in order
     core: Core | None = None
     switch_window: tuple[float, float] = (0.0, 0.0)  # (rcut_in, dcut_in) of switching "zbl"
+    folded: int = 0  # the last `folded` primitives are sums of all order-1 functions, one per density (basis.fold)
 
     @property
     def n_primitives(self) -> int:

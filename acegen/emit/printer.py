@@ -94,6 +94,10 @@ class Printer:
         if e.could_extract_minus_sign():
             inner = self._print(-e, 1)
             return f"(-{inner})" if level else f"-{inner}"
+        numbers = [factor for factor in e.args if factor.is_number]
+        if len(numbers) > 1:  # one rounded constant instead of a product of several
+            rest = [factor for factor in e.args if not factor.is_number]
+            e = sympy.Mul(sympy.Float(sympy.Mul(*numbers).evalf(30), 30), *rest, evaluate=False)
         above, below = [], []
         for factor in e.args:
             if factor.is_Pow and factor.exp.is_Integer and factor.exp < 0:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from acegen.emit.printer import number, real
+from acegen.emit.sections import tabulated
 from acegen.plan.types import BondPlan, Plan, PoolTile, Row, ShapePlan, TablePlan
 
 _WIDTH = 100
+_VECTOR = 16  # lanes of the widest vectors
 
 
 def fill(items: Iterable[str], indent: str = "    ") -> str:
@@ -42,26 +44,19 @@ def doubles(values: Sequence[float]) -> str:
     return ", ".join(number(v) for v in values)
 
 
-def stride(values: np.ndarray) -> int:
-    """Columns of a table row, padded so that any vector width reads whole vectors."""
-    return -(-int(values.shape[2]) // 16) * 16
-
-
 def padded(values: np.ndarray) -> str:
-    """Rows of a lookup table with zero padding to `stride` columns."""
-    out = np.zeros((*values.shape[:2], stride(values)))
-    out[:, :, : values.shape[2]] = values
-    return table(out)
+    """Rows of a lookup table; whole vectors are read, so the last row is followed by zeros."""
+    return table(np.append(np.ravel(values), np.zeros(_VECTOR)))
 
 
 def padded_size(values: np.ndarray) -> int:
     """Number of entries of `padded`."""
-    return int(values.shape[0] * values.shape[1]) * stride(values)
+    return int(values.size) + _VECTOR
 
 
 def widest(tables: Sequence[TablePlan]) -> int:
-    """Largest stride."""
-    return max(stride(t.values) for t in tables)
+    """Columns of the widest table, rounded up to whole vectors."""
+    return max(-(-t.size // _VECTOR) * _VECTOR for t in tables)
 
 
 def _constant(constants: tuple[tuple[float, str], ...], index: int) -> str:
@@ -140,6 +135,11 @@ def tile_shapes(shape: ShapePlan) -> list[tuple[int, int]]:
 def pool_shapes(plan: Plan) -> list[tuple[int, int]]:
     """Distinct (rows, columns) of the pooling tiles."""
     return sorted({(t.rows, t.columns) for e in plan.edges for t in e.tiles})
+
+
+def table_number(radials: Sequence[tuple[int, int, int, int]], plan: Plan, position: int) -> int:
+    """Which of a bond's tables the family at `position` reads."""
+    return sum(tabulated(plan.radials[index]) for index, *_ in radials[:position])
 
 
 def harmonic_start(tile: PoolTile, block: int) -> int:

@@ -190,6 +190,10 @@ def radial_breakpoints(family: Sized, start: float = 2.0**-10) -> tuple[float, .
         if asked.option("inner") != "none":
             r_in, d_in = float(asked.number("r_in", 0.0)), float(asked.number("d_in", 0.0))
             found += [r_in - d_in, r_in] if asked.option("inner") == "switch" else [r_in - d_in]
+        if family.kind == "chebpow" and not asked.integer("power"):
+            found += [rcut * (1.0 - 2.0**-n) for n in range(1, 21)]  # (1 - r/rcut)^lam is singular at rcut
+        if family.kind == "agnesi" and asked.option("envelope") in ("poly1sr", "ace1_poly1sr"):
+            found += [2.0**n for n in range(-10, 3)]  # diverges at r = 0: bins grow with the distance
     inside = sorted({point for point in found if start < point < rcut})
     return (start, *inside, rcut)
 

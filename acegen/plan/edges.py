@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from acegen.maths.codes import RadialCode
@@ -52,7 +53,9 @@ class EdgeBuilder:
             code = core_code(bond.core)
             core = self._core(code)
             constants += code.constants
-        edge = self._edge(tuple(radials), tuple(names), first, pools, core, core_constant) if radials or core >= 0 else -1
+        edge = (
+            self._edge(tuple(radials), tuple(names), first, pools, core, core_constant) if radials or core >= 0 else -1
+        )
         self.bonds.append(
             BondPlan(
                 centre=centre,
@@ -98,9 +101,7 @@ class EdgeBuilder:
         if key not in self._radial_of:
             self._radial_of[key] = len(self.cores)
             names = tuple(c.symbol.name for c in code.constants)
-            self.cores.append(
-                RadialPlan(len(self.cores), prune(code.section), radial_derivative(code), 1, names)
-            )
+            self.cores.append(RadialPlan(len(self.cores), prune(code.section), radial_derivative(code), 1, names))
         return self._radial_of[key]
 
     def _table(self, table: Table) -> str:
@@ -144,7 +145,7 @@ class EdgeBuilder:
                     core=core,
                     core_constant=core_constant,
                     skipped=tuple(l for l in range(l_max) if l not in {pool.l for pool in pools}),
-                    block=max(8, min(32, self.target.block_bytes // (32 * (n_primitives + 2 * l_max + 2)) // 4 * 4)),
+                    block=self.target.block_slots,
                 )
             )
         return self._edge_of[key]
@@ -157,7 +158,7 @@ def _core_end(bond: Bond) -> float:
     rate = dict(bond.core.parameters).get("h", 0.0)
     if not isinstance(rate, float | int) or rate <= 0.0:
         return bond.cutoff
-    return min(bond.cutoff, 1.000001 * (50.0 / float(rate)) ** 0.5)
+    return min(bond.cutoff, 1.000001 * math.sqrt(50.0 / float(rate)))
 
 
 def _spread(total: int, largest: int) -> list[tuple[int, int]]:
@@ -202,5 +203,3 @@ def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple
                 pooled = pool.offset - base + position * stride + column
                 out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride, run > 0))
     return tuple(out)
-
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from acegen.maths.embedding import embedding_code
@@ -15,48 +17,68 @@ from acegen.program.cost import edge_operations, mix_operations, product_operati
 from acegen.program.types import Program
 
 
-def make_plan(potential: Potential, programs: tuple[Program, ...], target: Target, command: str, templates: str) -> Plan:
+CsrRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
+
+
+@dataclass
+class _Collected:
+    """What the centres add up to, filled one centre after another."""
+
+    edges: EdgeBuilder
+    shapes: list[ShapePlan] = field(default_factory=list)
+    maps: list[CoefficientMap] = field(default_factory=list)
+    centres: list[CentrePlan] = field(default_factory=list)
+    kernels: dict[str, KernelPlan] = field(default_factory=dict)
+    embeddings: dict[Section, int] = field(default_factory=dict)
+    folds: list[CsrRows] = field(default_factory=list)
+    values: list[np.ndarray] = field(default_factory=list)
+    known: dict[bytes, int] = field(default_factory=dict)
+    first_weight: int = 0
+    first_coefficient: int = 0
+
+    def add_centre(self, potential: Potential, a: int, program: Program, target: Target) -> None:
+        """Plan the bonds, the product stage, the coefficients and the embedding of one species."""
+        centre = potential.centres[a]
+        for b in range(len(potential.species)):
+            self.edges.add_bond(potential, a, b, program)
+        for group in program.steps:
+            self.kernels.setdefault(kernel_name(group.kernel), kernel_plan(group.kernel))
+        key = _structure(program)
+        if key not in self.known:
+            self.known[key] = len(self.shapes)
+            shape, coefficient_map = shape_plan(program, len(self.shapes), target)
+            self.shapes.append(shape)
+            self.maps.append(coefficient_map)
+        shape = self.shapes[self.known[key]]
+        fold = _weight_fold(program, self.maps[self.known[key]], self.first_weight)
+        self.folds.append(fold)
+        self.values.append(_apply(fold, centre.weights.ravel(), self.first_weight))
+        chosen = []
+        for exponent in centre.embedding.exponents:
+            code = embedding_code(centre.embedding.kind, exponent)
+            number = self.embeddings.setdefault(code.section, len(self.embeddings))
+            chosen.append((number, tuple(constant.value for constant in code.constants)))
+        self.centres.append(
+            _centre_plan(potential, a, centre, program, shape.index, self.first_coefficient, tuple(chosen))
+        )
+        self.first_coefficient += shape.n_coefficients
+        self.first_weight += centre.weights.size
+
+
+def make_plan(
+    potential: Potential, programs: tuple[Program, ...], target: Target, command: str, templates: str
+) -> Plan:
     """Lay out the whole kernel.
 
     Args:
         potential, programs: stage 2 and 3; target: choices of layout;
         command: how to regenerate, printed in the header; templates: digest of the templates.
     """
-    edges = EdgeBuilder(target)
-    shapes: list[ShapePlan] = []
-    maps: list[CoefficientMap] = []
-    centres: list[CentrePlan] = []
-    kernels: dict[str, KernelPlan] = {}
-    embeddings: dict[Section, int] = {}
-    folds: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    values: list[np.ndarray] = []
-    first_weight = first_coefficient = 0
-    seen: dict[bytes, int] = {}
-    for a, (centre, program) in enumerate(zip(potential.centres, programs, strict=True)):
-        for b in range(len(potential.species)):
-            edges.add_bond(potential, a, b, program)
-        for group in program.steps:
-            kernels.setdefault(kernel_name(group.kernel), kernel_plan(group.kernel))
-        key = _structure(program)
-        if key not in seen:
-            seen[key] = len(shapes)
-            shape, coefficient_map = shape_plan(program, len(shapes), target)
-            shapes.append(shape)
-            maps.append(coefficient_map)
-        shape = shapes[seen[key]]
-        fold = _weight_fold(program, maps[seen[key]], first_weight)
-        folds.append(fold)
-        values.append(_apply(fold, centre.weights.ravel(), first_weight))
-        chosen = []
-        for exponent in centre.embedding.exponents:
-            code = embedding_code(centre.embedding.kind, exponent)
-            number = embeddings.setdefault(code.section, len(embeddings))
-            chosen.append((number, tuple(constant.value for constant in code.constants)))
-        centres.append(_centre_plan(potential, a, centre, program, shape.index, first_coefficient, tuple(chosen)))
-        first_coefficient += shape.n_coefficients
-        first_weight += centre.weights.size
-    counts = np.concatenate([np.diff(f[0]) for f in folds])
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    found = _Collected(EdgeBuilder(target))
+    for a, program in enumerate(programs):
+        found.add_centre(potential, a, program, target)
+    edges, shapes = found.edges, found.shapes
+    counts = np.concatenate([np.diff(fold[0]) for fold in found.folds])
     return Plan(
         name=potential.name,
         title=_title(potential),
@@ -75,14 +97,14 @@ def make_plan(potential: Potential, programs: tuple[Program, ...], target: Targe
         edges=tuple(edges.edges),
         bonds=tuple(edges.bonds),
         tables=tuple(edges.tables),
-        kernels=tuple(kernels[name] for name in sorted(kernels)),
+        kernels=tuple(found.kernels[name] for name in sorted(found.kernels)),
         shapes=tuple(shapes),
-        centres=tuple(centres),
-        embeddings=tuple(embeddings),
-        coefficients=np.concatenate(values),
-        fold_indptr=indptr,
-        fold_indices=np.concatenate([f[1] for f in folds]),
-        fold_values=np.concatenate([f[2] for f in folds]),
+        centres=tuple(found.centres),
+        embeddings=tuple(found.embeddings),
+        coefficients=np.concatenate(found.values),
+        fold_indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        fold_indices=np.concatenate([fold[1] for fold in found.folds]),
+        fold_values=np.concatenate([fold[2] for fold in found.folds]),
         n_basis=max(len(centre.functions) for centre in potential.centres),
         max_components=max(shape.n_components for shape in shapes),
         max_densities=max(shape.n_densities for shape in shapes),
@@ -99,7 +121,7 @@ def _title(potential: Potential) -> str:
 
 def _structure(program: Program) -> bytes:
     """Programs with equal bytes share their product code (linear ACE: same basis for every centre)."""
-    parts: list[bytes] = [repr((program.form, program.n_components, program.n_densities, program.n_functions)).encode()]
+    parts: list[bytes] = [repr((program.form, program.n_components, program.n_densities, program.n_functions, program.folded)).encode()]
     for group in program.steps:
         parts += [repr((group.kernel, group.level)).encode(), group.rows.tobytes()]
     for fold in (program.linear_fold, program.entries.fold):
@@ -109,9 +131,7 @@ def _structure(program: Program) -> bytes:
     return b"|".join(parts)
 
 
-def _weight_fold(
-    program: Program, coefficient_map: CoefficientMap, first_weight: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _weight_fold(program: Program, coefficient_map: CoefficientMap, first_weight: int) -> CsrRows:
     """CSR rows: kernel coefficient <- flattened weights [n_functions, n_densities] of this centre."""
     fold = combined_fold(program)
     entry = coefficient_map.entry
@@ -123,7 +143,7 @@ def _weight_fold(
     return indptr, indices, fold.values[position] * coefficient_map.factor[owner]
 
 
-def _apply(fold: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray, first_weight: int) -> np.ndarray:
+def _apply(fold: CsrRows, weights: np.ndarray, first_weight: int) -> np.ndarray:
     indptr, indices, values = fold
     out = np.zeros(len(indptr) - 1)
     np.add.at(out, np.repeat(np.arange(len(out)), np.diff(indptr)), values * weights[indices - first_weight])

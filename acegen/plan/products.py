@@ -72,16 +72,18 @@ def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan,
         target.products == "auto" and product_operations(program) > target.unroll_limit
     )
     n_linear, p = len(program.linear), program.n_densities
-    entry = np.repeat(np.arange(n_linear), p)
-    density = np.tile(np.arange(p), n_linear)
-    factor = np.ones(n_linear * p)
+    # folded order-1 functions need no coefficients: only what comes after them (flat form) keeps its own
+    kept = [o for o, at in enumerate(program.linear.tolist()) if not program.folded or at >= program.n_leaves]
+    entry = np.repeat(np.array(kept, np.int64), p)
+    density = np.tile(np.arange(p), len(kept))
+    factor = np.ones(len(kept) * p)
     rows: tuple[tuple[Row, ...], ...] = ()
     tiles: tuple[TileClass, ...] = ()
     stream = np.zeros(0, np.int64)
     if loop:
-        tiles, stream, more = _tiled(program, max(1, target.accumulators // p), target.accumulators, n_linear)
+        tiles, stream, more = _tiled(program, max(1, target.accumulators // p), target.accumulators, len(kept))
     else:
-        rows, more = _unrolled(program, n_linear)
+        rows, more = _unrolled(program, len(kept))
     steps = tuple(
         StepPlan(
             kernel_name(group.kernel),
@@ -108,8 +110,9 @@ def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan,
         rows=rows,
         tiles=tiles,
         index_stream=stream,
-        linear=tuple(program.linear.tolist()),
-        linear_loop=loop or len(program.linear) > _LITERAL_CALLS,
+        linear=tuple(int(program.linear[o]) for o in kept),
+        linear_loop=loop or len(kept) > _LITERAL_CALLS,
+        folded=program.folded,
         n_coefficients=len(coefficient_map.entry),
         basis=(table, indices, values),
         n_basis_entries=n_linear + len(program.entries.x),
@@ -118,13 +121,13 @@ def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan,
     return plan, coefficient_map
 
 
-def _unrolled(program: Program, n_linear: int) -> tuple[tuple[tuple[Row, ...], ...], CoefficientMap]:
-    """Rows in blocks; coefficient e*P + p after the linear ones, 2c on the diagonal (Y = C X)."""
+def _unrolled(program: Program, n_kept: int) -> tuple[tuple[tuple[Row, ...], ...], CoefficientMap]:
+    """Rows in blocks; coefficient e*P + p after the n_kept linear ones, 2c on the diagonal (Y = C X)."""
     p = program.n_densities
     n = len(program.entries.x)
     lists = _row_lists(_chunks(program, 1 << 30))
     rows = [
-        Row(offset, components, tuple((n_linear * p + e * p, column) for column, e in terms))
+        Row(offset, components, tuple((n_kept * p + e * p, column) for column, e in terms))
         for components in sorted(lists)
         for offset, terms in sorted(lists[components].items())
     ]
@@ -140,14 +143,12 @@ def _unrolled(program: Program, n_linear: int) -> tuple[tuple[tuple[Row, ...], .
     if current:
         blocks.append(tuple(current))
     diagonal = np.where(program.entries.x == program.entries.y, 2.0, 1.0)
-    more = CoefficientMap(
-        np.repeat(np.arange(n) + n_linear, p), np.tile(np.arange(p), n), np.repeat(diagonal, p)
-    )
+    more = CoefficientMap(np.repeat(np.arange(n) + len(program.linear), p), np.tile(np.arange(p), n), np.repeat(diagonal, p))
     return tuple(blocks), more
 
 
 def _tiled(
-    program: Program, limit: int, accumulators: int, n_linear: int
+    program: Program, limit: int, accumulators: int, n_kept: int
 ) -> tuple[tuple[TileClass, ...], np.ndarray, CoefficientMap]:
     """Group rows with similar columns into tiles; see TileClass for the streams."""
     p = program.n_densities
@@ -162,7 +163,7 @@ def _tiled(
             chosen = sorted(
                 (tile for tile in tiles if len(tile) == n_rows), key=lambda t: (len(_columns(lists[components], t)), t)
             )
-            classes.append(TileClass(n_rows, components, len(chosen), len(stream), n_linear * p + len(entry) * p))
+            classes.append(TileClass(n_rows, components, len(chosen), len(stream), n_kept * p + len(entry) * p))
             for tile in chosen:
                 columns = _columns(lists[components], tile)
                 stream += [len(columns), *tile, *columns]
@@ -170,7 +171,7 @@ def _tiled(
                 for column in columns:
                     for row, terms in zip(tile, maps, strict=True):
                         e = terms.get(column)
-                        entry.append(-1 if e is None else e + n_linear)
+                        entry.append(-1 if e is None else e + len(program.linear))
                         factor.append(2.0 if row == column else 1.0)
     more = CoefficientMap(
         np.repeat(np.array(entry, np.int64), p),

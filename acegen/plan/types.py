@@ -18,7 +18,7 @@ class Target:
     products: str = "auto"  # "auto", "unrolled" (straight-line code) or "tiled" (loops over tables)
     unroll_limit: int = 6000  # multiply-adds of the product stage above which "auto" takes tables
     accumulators: int = 12  # registers used as accumulators; 12 of 16 (AVX2, NEON); AVX-512 has room for 24
-    block_bytes: int = 20480  # of L1 for g_k and the Y_lm of one l, for a block of slots (32-byte vectors)
+    block_slots: int = 32  # neighbour slots pooled at a time: their g_k and the Y_lm of one l fit L1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +177,7 @@ class ShapePlan:
     index_stream: np.ndarray
     linear: tuple[int, ...]
     linear_loop: bool
+    folded: tuple[tuple[int, int], ...]  # (component, density) of tabulated order-1 sums
     n_coefficients: int
     basis: tuple[np.ndarray, np.ndarray, np.ndarray]  # int table, fold indices, fold values
     n_basis_entries: int

@@ -86,9 +86,7 @@ def coupled(
     nodes = _Nodes(degrees, leaf_offset)
     terms: list[tuple[Half, Half, Tree, int, Tree, dict[int, float]]] = []
     for block in sorted(blocks, key=lambda b: (len(b.channels), b.channels)):
-        x, y = min(
-            _halves(block.channels), key=lambda s: (not nodes.known(s[0]), not nodes.known(s[1]), s)
-        )
+        x, y = min(_halves(block.channels), key=lambda s: (not nodes.known(s[0]), not nodes.known(s[1]), s))
         for tree, weights in _project(block, x, y, degrees):
             n_x = max(len(x) - 2, 0)
             tree_x, degree, tree_y = tree[:n_x], tree[n_x], tree[n_x + 1 :]
@@ -108,9 +106,7 @@ def coupled(
     return end, steps, Entries(table[:, 0], table[:, 1], table[:, 2], Fold.from_rows([rows[k] for k in keys]))
 
 
-def _project(
-    block: Block, x: Half, y: Half, degrees: dict[int, int]
-) -> list[tuple[Tree, dict[int, float]]]:
+def _project(block: Block, x: Half, y: Half, degrees: dict[int, int]) -> list[tuple[Tree, dict[int, float]]]:
     """Coefficients of the block's functions on an independent set of its trees."""
     sequence = (*x, *y)
     local = {c: t for t, c in enumerate(sorted(set(sequence)))}

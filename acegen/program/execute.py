@@ -60,10 +60,7 @@ def basis(program: Program, x: np.ndarray) -> np.ndarray:
     """Basis rows B [n_functions] from X."""
     entries = program.entries
     values = np.array(
-        [
-            x[a : a + n] @ x[b : b + n]
-            for n, a, b in zip(entries.components, entries.x, entries.y, strict=True)
-        ]
+        [x[a : a + n] @ x[b : b + n] for n, a, b in zip(entries.components, entries.x, entries.y, strict=True)]
     )
     out = np.zeros(program.n_functions)
     for fold, row_values in ((program.entries.fold, values), (program.linear_fold, x[program.linear])):

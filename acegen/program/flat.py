@@ -24,7 +24,7 @@ def _real_terms(channels: tuple[int, ...], ms: tuple[int, ...], offset: tuple[in
     out: dict[Monomial, complex] = {}
     for chosen in cartesian(*options):
         key = tuple(sorted(o for o, _ in chosen))
-        out[key] = out.get(key, 0j) + np.prod([f for _, f in chosen])
+        out[key] = out.get(key, 0j) + complex(np.prod([f for _, f in chosen]))
     return {key: value.real for key, value in out.items() if value.real != 0.0}
 
 
@@ -42,9 +42,9 @@ def real_monomials(blocks: list[Block], offset: tuple[int, ...]) -> dict[Monomia
     return rows
 
 
-def flat(blocks: list[Block], offset: tuple[int, ...], start: int) -> tuple[
-    int, tuple[StepGroup, ...], Entries, np.ndarray, Fold
-]:
+def flat(
+    blocks: list[Block], offset: tuple[int, ...], start: int
+) -> tuple[int, tuple[StepGroup, ...], Entries, np.ndarray, Fold]:
     """Returns (length of X, steps, no entries, offsets of the monomials, their fold)."""
     rows = real_monomials(blocks, offset)
     table: dict[Monomial, int] = {}

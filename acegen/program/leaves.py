@@ -21,6 +21,7 @@ class Leaves:
     offset: tuple[int, ...]
     linear: np.ndarray
     linear_fold: Fold
+    folded: tuple[tuple[int, int], ...]
 
 
 def _spans(centre: Centre, bonds: tuple[Bond, ...]) -> list[list[tuple[int, np.ndarray]]]:
@@ -29,10 +30,12 @@ def _spans(centre: Centre, bonds: tuple[Bond, ...]) -> list[list[tuple[int, np.n
     for channel in centre.channels:
         row = np.asarray(channel.coefficients, float)
         if channel.neighbour >= 0:
-            spans.append([(channel.neighbour, row)])
-            continue
-        ends = np.cumsum([bond.n_primitives for bond in bonds])
-        spans.append(list(enumerate(np.split(row, ends[:-1]))))
+            parts = {channel.neighbour: row}
+        else:
+            ends = np.cumsum([bond.n_primitives - bond.folded for bond in bonds])
+            parts = dict(enumerate(np.split(row, ends[:-1])))
+        # primitives that were folded in later belong to no channel
+        spans.append([(b, np.append(part, np.zeros(bonds[b].folded))) for b, part in parts.items()])
     return spans
 
 
@@ -46,6 +49,9 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
         for b, row in spans[c]:
             used = wanted.setdefault((b, centre.channels[c].l), set())
             used.update(np.nonzero(row)[0].tolist())
+    for b, bond in enumerate(bonds):
+        if bond.folded:
+            wanted.setdefault((b, 0), set()).update(range(bond.n_primitives - bond.folded, bond.n_primitives))
     pools, offset = [], 0
     for (b, l), used in sorted(wanted.items()):
         if used:
@@ -81,7 +87,12 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
                 mixes.append(MixBlock(l, where[bb, l], start, matrix, add))
                 add = True
     linear, fold = _linear_terms(centre, spans, pools, where)
-    return Leaves(tuple(pools), tuple(mixes), n_pooled, offset, tuple(leaf_offset), linear, fold)
+    folded = []
+    for b, bond in enumerate(bonds):
+        for p in range(bond.folded):
+            pool = pools[where[b, 0]]
+            folded.append((pool.offset + pool.primitives.index(bond.n_primitives - bond.folded + p), p))
+    return Leaves(tuple(pools), tuple(mixes), n_pooled, offset, tuple(leaf_offset), linear, fold, tuple(folded))
 
 
 def _linear_terms(

@@ -48,6 +48,7 @@ def lower_centre(potential: Potential, centre: int, form: str = "auto") -> Progr
                 linear=linear,
                 linear_fold=linear_fold,
                 entries=entries,
+                folded=leaves.folded,
                 n_functions=len(this.functions),
                 n_densities=this.embedding.n_densities,
             )

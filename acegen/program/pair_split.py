@@ -102,9 +102,7 @@ def pair_split(
             ox, nx, cx = nodes.get(first)
             oy, ny, cy = nodes.get(second)
             weights = {
-                f: float(v * factors[q])
-                for f, v in zip(block.functions, block.couplings[q], strict=True)
-                if v != 0.0
+                f: float(v * factors[q]) for f, v in zip(block.functions, block.couplings[q], strict=True) if v != 0.0
             }
             if sum(m for _, m in first) != 0:
                 _add(rows, 2, ox, oy, weights, 1.0)

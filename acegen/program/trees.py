@@ -83,7 +83,7 @@ def expand(ls: tuple[int, ...], labels: tuple[int, ...], n_first: int) -> Expans
     sorted_labels = tuple(labels[t] for t in order)
     for tree_x, degree in halves_x:
         for tree_y, degree_y in halves_y:
-            if degree != degree_y or not _natural(first, tree_x, degree) == _natural(second, tree_y, degree):
+            if degree != degree_y or _natural(first, tree_x, degree) != _natural(second, tree_y, degree):
                 continue
             x, y = _half(first, tree_x, degree), _half(second, tree_y, degree)
             m = np.arange(-degree, degree + 1)

@@ -112,5 +112,6 @@ class Program:
     linear: np.ndarray  # int64 [n_linear] component offsets
     linear_fold: Fold
     entries: Entries
+    folded: tuple[tuple[int, int], ...]  # (component, density): sqrt(4 pi) X is all of order 1 (single precision)
     n_functions: int
     n_densities: int
