@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import ase
@@ -34,19 +35,30 @@ def assert_same(found: Evaluation, expected: Evaluation, limit: float, names: tu
         assert worst(getattr(found, name), getattr(expected, name)) <= limit, name
 
 
+def displaced(case: Case, atoms: ase.Atoms, i: int, x: int, offsets: list[float]) -> np.ndarray:
+    """Site energies [n_offsets, n_atoms] with coordinate x of atom i moved."""
+    moved = [atoms.copy() for _ in offsets]
+    for each, offset in zip(moved, offsets, strict=True):
+        each.positions[i, x] += offset
+    return case.model.evaluate(moved, "energies").energies.reshape(len(offsets), -1)
+
+
+def strained(case: Case, graph: GraphBatch, a: int, b: int, offsets: list[float]) -> np.ndarray:
+    """Site energies [n_offsets, n_atoms] with component a of every edge vector raised by offset times component b."""
+    rows, vectors = [], edge_vectors(graph)
+    for offset in offsets:
+        changed = vectors.copy()
+        changed[:, a] += offset * vectors[:, b]
+        rows.append(case.model.evaluate(from_vectors(graph, changed), "energies").energies)
+    return np.array(rows)
+
+
 def test_forces_are_minus_the_gradient(case: Case) -> None:
     """Of the total energy with respect to every coordinate of the first atoms."""
     for atoms in case.structures:
         forces = case.model.evaluate(atoms).forces
         for i, x in np.ndindex(min(len(atoms), 6), 3):
-
-            def energies(offsets: list[float], atoms: ase.Atoms = atoms, i: int = i, x: int = x) -> np.ndarray:
-                moved = [atoms.copy() for _ in offsets]
-                for each, offset in zip(moved, offsets, strict=True):
-                    each.positions[i, x] += offset
-                return case.model.evaluate(moved, "energies").energies.reshape(len(offsets), -1)
-
-            slope = directional(energies, STEP).sum()  # site by site: less cancellation
+            slope = directional(partial(displaced, case, atoms, i, x), STEP).sum()  # by sites: less cancellation
             assert abs(slope + forces[i, x]) <= FINITE_DIFFERENCE * np.abs(forces).max()
 
 
@@ -54,20 +66,10 @@ def test_virials_are_strain_derivatives(case: Case) -> None:
     """virials[i, a, b] = -dE_i/d(strain_ab) at fixed edges, and they sum to the virial."""
     for atoms in case.structures:
         graph = GraphBatch.from_atoms(atoms, case.model, skin=0.5)
-        vectors = edge_vectors(graph)
         out = case.model.evaluate(graph, ALL)
         found = np.empty((len(atoms), 3, 3))
         for a, b in np.ndindex(3, 3):
-
-            def energies(offsets: list[float], a: int = a, b: int = b) -> np.ndarray:
-                rows = []
-                for offset in offsets:
-                    strained = vectors.copy()
-                    strained[:, a] += offset * vectors[:, b]
-                    rows.append(case.model.evaluate(from_vectors(graph, strained), "energies").energies)
-                return np.array(rows)
-
-            found[:, a, b] = -directional(energies, STEP / 4.0)
+            found[:, a, b] = -directional(partial(strained, case, graph, a, b), STEP / 4.0)
         assert np.abs(found - out.virials).max() <= FINITE_DIFFERENCE * np.abs(out.virials).max()
         assert worst(out.virials.sum(axis=0), out.virial[0]) <= ORDER
 
