@@ -43,7 +43,7 @@ LIBRARIES = {
     "jinja2": {"emit"},
     "ase": {"pace", "runtime", "cli", "bench"},
     "vesin": {"runtime"},
-    "cffi": {"runtime"},
+    "cffi": {"runtime", "bench"},
     "platformdirs": {"build"},
     "pyace": {"bench"},
     "jax": {"bench"},

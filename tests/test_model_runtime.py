@@ -231,7 +231,7 @@ def test_wrong_weights_are_named(model, tmp_path):
     with pytest.raises(InputError, match=r"weights\[0\]: expected finite numbers in eV, found nan at \(0, 0\)"):
         model.weights = [[np.nan, 0.0], DEPTH[1]]
     fixed = load_bundle(write_bundle(tmp_path / "fixed", replaceable=False))
-    with pytest.raises(InputError, match="weights: those of 'morse' are compiled in; set `replaceable`"):
+    with pytest.raises(InputError, match="weights: those of 'morse' are compiled in; set `weights_replaceable"):
         fixed.weights = [DEPTH[0], DEPTH[1]]
 
 

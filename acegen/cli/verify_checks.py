@@ -31,10 +31,15 @@ class Check:
     measured: float | None
     limit: float
     note: str = ""
+    required: bool = True  # False: tells, but does not fail
 
     @property
     def failed(self) -> bool:
         """True unless measured within the limit (nan fails) or not measured at all."""
+        return self.required and self._beyond
+
+    @property
+    def _beyond(self) -> bool:
         return self.measured is not None and not self.measured <= self.limit
 
     @property
@@ -42,7 +47,9 @@ class Check:
         """Word for the table."""
         if self.measured is None:
             return "not checked"
-        return "FAILED" if self.failed else "good"
+        if not self._beyond:
+            return "good"
+        return "FAILED" if self.required else "beyond"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +63,11 @@ class Subject:
     compiled: Compiled | None = None  # None: only the bundle is known
     source: Path | None = None
     options: dict[str, str] = field(default_factory=dict)  # form and products asked for
+
+    @property
+    def default_precision(self) -> str:
+        """Arithmetic that the input or the bundle asks for."""
+        return self.model.manifest.precision if self.compiled is None else self.compiled.source.precision
 
     def graph(self, structures: Sequence[Structure]) -> GraphBatch:
         """One batch of structures."""

@@ -130,8 +130,12 @@ def rotation(seed: int) -> FloatArray:
 
 
 def at_cutoff(cutoffs: FloatArray, a: int, b: int, below: float) -> Structure:
-    """Three atoms: a, b at the cutoff of (a, b) less `below` (relative), and another a near the first."""
+    """Two atoms a, b at the cutoff of (a, b) less `below` (relative), each with a near neighbour of its own.
+
+    Without those an atom would leave with the density of its embedding at zero, where embeddings may be sharp.
+    """
     r = float(cutoffs[a, b])
-    direction = rotation(11)
-    places = np.array([[0.0, 0.0, 0.0], [r * (1.0 - below), 0.0, 0.0], [0.1 * r, 0.52 * r, 0.05 * r]])
-    return Structure(f"{a}-{b}", np.array([a, b, a], np.int32), places @ direction, np.zeros((3, 3)), np.zeros(3, bool))
+    near = 0.5 * float(cutoffs.min())
+    places = np.array([[0.0, 0.0, 0.0], [r * (1.0 - below), 0.0, 0.0], [-near, 0.1 * r, 0.0], [r + near, 0.0, 0.1 * r]])
+    species = np.array([a, b, a, b], np.int32)
+    return Structure(f"{a}-{b}", species, places @ rotation(11), np.zeros((3, 3)), np.zeros(3, bool))

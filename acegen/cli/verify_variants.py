@@ -68,9 +68,13 @@ def float32(subject: Subject) -> list[Check]:
     out = model.evaluate(subject.base_graph, ("energy", "forces"))
     per_atom = subject.base.energy / np.diff(subject.base_graph.first_atom)
     error = (out.energy - subject.base.energy) / np.diff(subject.base_graph.first_atom)
+    energies = largest(error / np.maximum(1.0, np.abs(per_atom)))
+    forces = subject.force_error(out.forces, subject.base.forces)
+    # Embeddings that are sharp near zero density need float64: no fault where float64 is what was asked for.
+    asked = subject.default_precision == "float32"
     return [
-        Check("float32: energy per atom", largest(error / np.maximum(1.0, np.abs(per_atom))), 1e-6),
-        Check("float32: forces", subject.force_error(out.forces, subject.base.forces), 1e-5),
+        Check("float32: energy per atom", energies, 1e-6, required=asked),
+        Check("float32: forces", forces, 1e-5, required=asked),
     ]
 
 

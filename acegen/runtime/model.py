@@ -91,8 +91,8 @@ class Model:
     def weights(self, new: Sequence[npt.ArrayLike]) -> None:
         if not self.manifest.replaceable or self._weights is None or self._fold is None:
             raise InputError(
-                f"weights: those of {self.name!r} are compiled in; set `replaceable` in the specification and compile "
-                "again to replace them at run time"
+                f"weights: those of {self.name!r} are compiled in; set `weights_replaceable: true` in the "
+                "specification and compile again to replace them at run time"
             )
         checked = checked_weights(new, self._weights)
         coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
