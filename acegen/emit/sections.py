@@ -155,5 +155,4 @@ def harmonics_adjoint(l_max: int) -> list[str]:
         if m < l_max:
             lines.append(f"*tz += ({total('dq', 'H', m, False)}) * c_{m} + ({total('dq', 'H', m, True)}) * s_{m};")
         lines.append(f"*radial += ({total('q', 'D', m, False)}) * c_{m} + ({total('q', 'D', m, True)}) * s_{m};")
-    unused = [name for name in sorted(zero)]
-    return [line for line in lines if not any(f" {name} =" in line for name in unused)]
+    return [line for line in lines if not any(f" {name} =" in line for name in zero)]

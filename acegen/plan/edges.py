@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
@@ -165,7 +166,7 @@ def _spread(total: int, largest: int) -> list[tuple[int, int]]:
     """Cut `total` into the fewest nearly equal parts of at most `largest`: (start, length)."""
     parts = -(-total // largest)
     cuts = [(total * p) // parts for p in range(parts + 1)]
-    return [(a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(a, b - a) for a, b in pairwise(cuts)]
 
 
 def _runs(primitives: tuple[int, ...]) -> list[tuple[int, int, int]]:

@@ -16,7 +16,6 @@ from acegen.potential import Centre, Potential
 from acegen.program.cost import edge_operations, mix_operations, product_operations
 from acegen.program.types import Program
 
-
 CsrRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
 
 
@@ -121,7 +120,9 @@ def _title(potential: Potential) -> str:
 
 def _structure(program: Program) -> bytes:
     """Programs with equal bytes share their product code (linear ACE: same basis for every centre)."""
-    parts: list[bytes] = [repr((program.form, program.n_components, program.n_densities, program.n_functions, program.folded)).encode()]
+    parts: list[bytes] = [
+        repr((program.form, program.n_components, program.n_densities, program.n_functions, program.folded)).encode()
+    ]
     for group in program.steps:
         parts += [repr((group.kernel, group.level)).encode(), group.rows.tobytes()]
     for fold in (program.linear_fold, program.entries.fold):

@@ -143,7 +143,9 @@ def _unrolled(program: Program, n_kept: int) -> tuple[tuple[tuple[Row, ...], ...
     if current:
         blocks.append(tuple(current))
     diagonal = np.where(program.entries.x == program.entries.y, 2.0, 1.0)
-    more = CoefficientMap(np.repeat(np.arange(n) + len(program.linear), p), np.tile(np.arange(p), n), np.repeat(diagonal, p))
+    more = CoefficientMap(
+        np.repeat(np.arange(n) + len(program.linear), p), np.tile(np.arange(p), n), np.repeat(diagonal, p)
+    )
     return tuple(blocks), more
 
 
