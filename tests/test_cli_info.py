@@ -85,7 +85,8 @@ def test_source_size() -> None:
     text = (
         "static const real A[2][2] = {\n    { REAL(1.0), REAL(2.0) }, /* one, two */\n"
         "    { REAL(3.0), REAL(4.0) },\n};\n"
-        "static const uint16_t B[3] = {\n    1, 2, 3\n};\nint f(void) { return 0; }\n"
+        "static const uint16_t B[3] __attribute__((aligned(64))) = { /* three */\n"
+        "    1, 2, 3\n};\nint f(void) { return 0; }\n"
     )
     size = SourceSize.of([text])
     assert size.tables == 4 * 8 + 3 * 2
