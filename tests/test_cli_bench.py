@@ -6,6 +6,8 @@ No test looks at a time: machines are shared.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -201,3 +203,38 @@ def test_ghosts_carry_the_same_bonds(spec: Path) -> None:
     expected = graph.positions[graph.edge_to] + graph.shifts[graph.edge_shift]
     assert np.abs(positions[target] - expected).max() == 0.0
     assert (owners[target] == graph.edge_to).all() and (species == graph.species[owners]).all()
+
+
+def _peer_python(module: str) -> str:
+    """An interpreter with the peer: ACEGEN_PEER_PYTHON or this one; skips the test when it has none."""
+    python = os.environ.get("ACEGEN_PEER_PYTHON", sys.executable)
+    if subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"{python} has no {module}")
+    return python
+
+
+@pytest.mark.peer
+def test_pyace_agrees(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """pyace computes the same energies and forces, to the error of its tables, before it is timed."""
+    source = shared / "zoo" / "NiTi-zbl-s1" / "NiTi-zbl-s1.yace"
+    options = ["--atoms", "16", "--repeats", "1", "--cached", "--json", "-", "--peer-python", _peer_python("pyace")]
+    assert main(["bench", str(source), "--against", "pyace", *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (line,) = found["agreement"]
+    assert abs(line["energy"]) < 1e-8 and line["forces"] < 1e-6
+    assert [run["evaluator"] for run in found["runs"]] == ["acegen", "pyace"] and found["runs"][1]["ratio"] > 0.0
+
+
+@pytest.mark.peer
+def test_ace_jax_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A specification with preset ace_jax is the very same model there: same rows, energies and forces."""
+    source = tmp_path / "same.yaml"
+    source.write_text(
+        "preset: ace_jax\nelements: [Si, Ge]\norder: 3\ndegree: 5\nreference_energies: {Si: -1.0, Ge: -2.0}\n"
+        "weights: {kind: random, seed: 1}\n"
+    )
+    options = ["--atoms", "8", "--repeats", "1", "--cached", "--json", "-", "--peer-python", _peer_python("ace_jax")]
+    assert main(["bench", str(source), "--against", "ace-jax", *options]) == 0
+    (line,) = json.loads(capsys.readouterr().out)["agreement"]
+    assert line["compared"] == "the same model" and line["rows"] == 73
+    assert abs(line["energy"]) < 1e-9 and line["forces"] < 1e-7

@@ -176,10 +176,12 @@ PEERS = {"pyace": load_pyace, "ace-jax": load_ace_jax}
 
 def serve() -> None:
     """Answer requests until stdin closes."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the peers print must not mix with the answers
+    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    # What the peers print must not mix with the answers; and Julia, inside ace-jax, makes stdin non-blocking.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     run: Run | None = None
-    for line in sys.stdin:
+    for line in requests:
         request = json.loads(line)
         try:
             if "peer" in request:

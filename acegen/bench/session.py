@@ -74,7 +74,7 @@ def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None)
             "peak": {},
             "potential": _potential(model, wanted.source),
             "crystal": {**asdict(crystal), "rattle": RATTLE, "skin": SKIN},
-            "kernels": [_kernel(one) for one in made],
+            "kernels": [{**_kernel(one), "form": wanted.form, "products": wanted.products} for one in made],
             "runs": [],
             "agreement": [],
             "notes": [],
@@ -129,16 +129,15 @@ def _measure_size(
         between(0)
         clocks = ["cpu" if threads == 1 else "wall" for _, threads in ours] + ["cpu"] * len(names)
         timings = alternate(contenders, clocks, wanted.repeats, between)
-    per_atom = _operations(models[0], counts["neighbours"])
     for (model, threads), timing in zip(ours, timings, strict=False):
         run = _run("acegen", model.precision, threads, timing, graph, counts)
-        run["gflops"] = round(2e-9 * per_atom * graph.n_atoms / timing.median, 3)
+        useful = _operations(model, counts["neighbours"]) * graph.n_atoms
+        run["gflops"] = round(2e-9 * useful / timing.median, 3)
         record["runs"].append(run)
-    fastest = timings[0]
     for name, timing in zip(names, timings[len(ours) :], strict=True):
         run = _run(name, "float64", 1, timing, graph, counts)
         if ours[0][1] == 1 and ours[0][0].precision == "float64":
-            run["ratio"] = round(timing.median / fastest.median, 3)
+            run["ratio"] = round(timing.median / timings[0].median, 3)
         record["runs"].append(run)
 
 

@@ -70,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure, print the text or the record."""
-    from acegen.bench.report import text_of
     from acegen.bench.session import Wanted, measure
+    from acegen.cli.bench_text import text_of
     from acegen.cli.output import to_json
 
     source = arguments.input.expanduser()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 import warnings
@@ -44,8 +43,6 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"acegen {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
-        if importlib.util.find_spec(f"acegen.cli.{verb}") is None:
-            continue
         importlib.import_module(f"acegen.cli.{verb}").add_parser(subparsers)
     return parser
 

@@ -39,7 +39,9 @@ class _Worst:
     def check(self) -> Check:
         """Line of the table."""
         missing = self.n - self.n_resolved
-        note = f"{missing} of {self.n} not resolved (a pair crosses a cutoff)" if missing else ""
+        note = (
+            f"{missing} of {self.n} not resolved (at a jump of the curvature: cutoff, spline knot)" if missing else ""
+        )
         return Check(self.name, self.error if self.n_resolved or not self.n else None, _LIMIT, note)
 
 

@@ -59,7 +59,7 @@ def _n_monomials(subject: Subject) -> int:
 
     assert subject.compiled is not None  # the caller knows
     centres = subject.compiled.source.potential.centres
-    return max(sum(len(block.ms) for block in blocks(centre)) for centre in centres)
+    return sum(len(block.ms) for centre in centres for block in blocks(centre))
 
 
 def float32(subject: Subject) -> list[Check]:

@@ -1,0 +1,71 @@
+"""What `acegen bench` prints of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from acegen.bench.report import AGREES, machine_line
+from acegen.bench.session import Record
+from acegen.cli.output import seconds_text, size_text, table
+
+
+def text_of(record: Record) -> str:
+    """Everything one record says."""
+    machine, potential, crystal, peak = (record[key] for key in ("machine", "potential", "crystal", "peak"))
+    lines = [
+        f"{potential['name']} ({potential['source']}): {', '.join(potential['species'])}, "
+        f"correlation order {potential['correlation_order']}, {potential['functions']} functions, "
+        f"cutoff {potential['cutoff']:g} A",
+        f"machine: {machine_line(machine)}",
+        f"peak:    {peak['float64']:.1f} GFLOP/s float64, {peak['float32']:.1f} float32, one core",
+        f"crystal: {crystal['lattice']} {crystal['constant']:.3f} A, rattled {crystal['rattle']:g} A, "
+        f"list with {crystal['skin']:g} A skin",
+    ]
+    lines += [f"kernel:  {_kernel_line(kernel)}" for kernel in record["kernels"]]
+    lines += ["", _runs(record["runs"]), ""]
+    lines += [_agreement_line(line) for line in record["agreement"]]
+    lines += [f"note: {note}" for note in record["notes"]]
+    return "\n".join(lines).rstrip()
+
+
+def _kernel_line(kernel: dict[str, Any]) -> str:
+    parts = [f"{kernel['precision']}, {size_text(kernel['source_bytes'])} of C"]
+    for verb in ("generate", "compile"):
+        seconds = kernel[f"{verb}_seconds"]
+        parts += [f"{verb} {seconds_text(seconds)}"] if seconds is not None else []
+    return ", ".join(parts)
+
+
+def _runs(runs: Sequence[dict[str, Any]]) -> str:
+    header = "evaluator precision threads atoms neighbours us/atom (min) atom-steps/s GFLOP/s peak ratio".split()
+    rows = []
+    for run in runs:
+        rows.append(
+            [
+                run["evaluator"],
+                run["precision"],
+                str(run["threads"]),
+                f"{run['n_atoms']:,}",
+                f"{run['neighbours']:.1f}",
+                f"{run['us_per_atom']:.3f}",
+                f"({run['us_per_atom_min']:.3f})",
+                f"{run['atom_steps_per_s']:,}",
+                f"{run['gflops']:.1f}" if "gflops" in run else "",
+                f"{run['peak_fraction']:.0%}" if "peak_fraction" in run else "",
+                f"{run['ratio']:.2f}x" if "ratio" in run else "",
+            ]
+        )
+    return table(header, rows, left=2)
+
+
+def _agreement_line(line: dict[str, Any]) -> str:
+    who = f"{line['evaluator']} {line.get('version') or ''}".strip()
+    rows = f", {line['rows']} rows" if line.get("rows") else ""
+    if "forces" not in line:
+        return f"{who}: {line['compared']}{rows}"
+    verdict = "" if line["forces"] <= AGREES else "  ** does not agree **"
+    return (
+        f"{who}: {line['compared']}{rows}, {line['n_atoms']:,} atoms: energy differs by {line['energy']:.1e} eV/atom, "
+        f"forces by {line['forces']:.1e} of max|F|{verdict}"
+    )
