@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -203,3 +204,23 @@ def test_skin_changes_nothing(case: Case) -> None:
         expected = case.model.evaluate(GraphBatch.from_atoms(atoms, case.model), ALL)
         found = case.model.evaluate(GraphBatch.from_atoms(atoms, case.model, skin=0.7), ALL)
         assert_same(found, expected, ORDER)
+
+
+def test_each_property_alone(case: Case) -> None:
+    """What else is asked for never changes a number."""
+    graph = GraphBatch.from_atoms(list(case.structures), case.model)
+    names = (*ALL, "edge_gradients")
+    together = case.model.evaluate(graph, names)
+    for name in names:
+        assert np.array_equal(getattr(case.model.evaluate(graph, name), name), getattr(together, name)), name
+
+
+def test_calls_from_several_python_threads(case: Case) -> None:
+    """One model, many callers: no globals, scratch memory of their own."""
+    graphs = [GraphBatch.from_atoms(atoms, case.model) for atoms in case.structures] * 8
+    expected = [case.model.evaluate(graph, ALL) for graph in graphs[: len(case.structures)]]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        found = list(pool.map(lambda graph: case.model.evaluate(graph, ALL), graphs))
+    for k, out in enumerate(found):
+        for name in ALL:
+            assert np.array_equal(getattr(out, name), getattr(expected[k % len(expected)], name)), name

@@ -178,6 +178,7 @@ def _potential(model: Model, source: Path) -> dict[str, Any]:
         "name": source.stem,
         "source": manifest.source,
         "digest": manifest.digest,
+        "templates": manifest.templates,  # which generator wrote the kernel
         "species": list(manifest.species),
         "cutoff": manifest.cutoff,
         "correlation_order": manifest.correlation_order,
