@@ -153,13 +153,19 @@ class EdgeBuilder:
 
 
 def _core_end(bond: Bond) -> float:
-    """Distance beyond which the core repulsion is exactly zero: exponential cores end at h r^2 = 50."""
+    """Distance beyond which the core repulsion is exactly zero.
+
+    Exponential cores end at h r^2 = 50, switched ones (inner cutoff mode "distance") at r_in.
+    """
     if bond.core is None or bond.core.kind != "exponential":
         return bond.cutoff
-    rate = dict(bond.core.parameters).get("h", 0.0)
-    if not isinstance(rate, float | int) or rate <= 0.0:
-        return bond.cutoff
-    return min(bond.cutoff, 1.000001 * math.sqrt(50.0 / float(rate)))
+    numbers = {name: value for name, value in bond.core.parameters if isinstance(value, float | int)}
+    end = bond.cutoff
+    if numbers.get("h", 0.0) > 0.0:
+        end = min(end, 1.000001 * math.sqrt(50.0 / numbers["h"]))
+    if dict(bond.core.options).get("switched"):
+        end = min(end, numbers.get("r_in", 0.0))
+    return end
 
 
 def _spread(total: int, largest: int) -> list[tuple[int, int]]:
