@@ -30,7 +30,8 @@ def product_operations(program: Program) -> int:
     entries = program.entries
     sides = np.where(entries.x == entries.y, 1, 2)
     bilinear = int(np.sum(entries.components * sides)) * program.n_densities
-    return sum(step_operations(group) for group in program.steps) + bilinear
+    linear = 2 * len(program.linear) * program.n_densities
+    return sum(step_operations(group) for group in program.steps) + bilinear + linear
 
 
 def mix_operations(program: Program) -> int:

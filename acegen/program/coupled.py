@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from acegen.program.monomials import Block
-from acegen.program.trees import Tree, expand, independent
+from acegen.program.trees import Tree, expand, solve
 from acegen.program.types import Entries, Fold, StepGroup
 
 Half = tuple[int, ...]  # channels of one half; a triple is (a, b, c) with the pair (a, b) coupled first
@@ -120,8 +120,7 @@ def _project(block: Block, x: Half, y: Half, degrees: dict[int, int]) -> list[tu
                 raise NotInvariant
             continue
         target[q] = values
-    chosen = independent(expansion.matrix)
-    solution = np.linalg.lstsq(expansion.matrix[:, chosen], target, rcond=None)[0]
+    chosen, solution = solve(expansion.matrix, target)
     residual = expansion.matrix[:, chosen] @ solution - target
     scale = np.max(np.abs(target), axis=0, initial=0.0)
     if np.any(np.max(np.abs(residual), axis=0, initial=0.0) > _RESIDUAL * scale):
