@@ -41,7 +41,10 @@ def make_request(peer: str, source: Path, model: Model, atoms: Atoms, graph: Gra
         if spec is not None or source.is_dir():
             return f"pyace evaluates PACE potentials, {source.name} is not one: left out"
         fields = {"potential": str(source.resolve())}
-        return Request(fields, structure, True, "the same potential")
+        note = "the same potential"
+        if len(set(model.manifest.n_densities)) > 1:  # compared all the same: a later release may be right
+            note += ", which pyace's recursive evaluator gets wrong (numbers of densities differ between species)"
+        return Request(fields, structure, True, note)
     if spec is None:
         return f"ace-jax's C++ kernel evaluates its own linear ACE, {source.name} is no specification of one: left out"
     return _linear_request(spec, model, structure)

@@ -57,7 +57,9 @@ def series_by_basis(records: Sequence[Record]) -> list[Series]:
                 label = run["evaluator"] if run["evaluator"] != "acegen" else f"acegen {run['precision']}"
                 potential = record["potential"]
                 point = (float(potential["functions"]), float(run["us_per_atom"]), str(potential["name"]))
-                series.setdefault(label, Series(label)).points.append(point)
+                points = series.setdefault(label, Series(label)).points
+                if all(point[2] != name for _, _, name in points):  # the first record of a potential counts
+                    points.append(point)
     return list(series.values())
 
 

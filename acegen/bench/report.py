@@ -96,7 +96,9 @@ def _wrong_peers(record: Record) -> list[str]:
         if "version" in line and line.get("forces", 1.0) > AGREES:
             rows = f" ({line['rows']} rows)" if line.get("rows") else ""
             why = (
-                line["compared"] + rows if "forces" not in line else f"forces differ by {line['forces']:.1e} of max|F|"
+                line["compared"] + rows
+                if "forces" not in line
+                else f"{line['compared']}; forces differ by {line['forces']:.1e} of max|F|"
             )
             notes.append(f"\\* {record['potential']['name']}, {line['evaluator']}: {why}.")
     return notes
