@@ -10,6 +10,7 @@ from acegen.maths.embedding import embedding_code
 from acegen.maths.section import Section
 from acegen.plan.edges import EdgeBuilder
 from acegen.plan.kernels import kernel_plan
+from acegen.plan.labels import component_labels
 from acegen.plan.products import CoefficientMap, combined_fold, kernel_name, shape_plan
 from acegen.plan.types import CentrePlan, KernelPlan, MixPlan, Plan, ShapePlan, Target
 from acegen.potential import Centre, Potential
@@ -45,7 +46,9 @@ class _Collected:
         key = _structure(program)
         if key not in self.known:
             self.known[key] = len(self.shapes)
-            shape, coefficient_map = shape_plan(program, len(self.shapes), target)
+            shape, coefficient_map = shape_plan(
+                program, len(self.shapes), target, component_labels(program, centre, potential.species)
+            )
             self.shapes.append(shape)
             self.maps.append(coefficient_map)
         shape = self.shapes[self.known[key]]

@@ -64,7 +64,9 @@ def _row_lists(chunks: list[tuple[int, int, int, int]]) -> dict[int, dict[int, l
     return out
 
 
-def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan, CoefficientMap]:
+def shape_plan(
+    program: Program, index: int, target: Target, labels: dict[int, str]
+) -> tuple[ShapePlan, CoefficientMap]:
     """Lay out one product stage; the coefficient map lists linear coefficients first, then the bilinear ones."""
     from acegen.program.cost import product_operations
 
@@ -83,11 +85,12 @@ def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan,
     if loop:
         tiles, stream, more = _tiled(program, max(1, target.accumulators // p), target.accumulators, len(kept))
     else:
-        rows, more = _unrolled(program, len(kept))
+        rows, more = _unrolled(program, len(kept), labels)
     steps = tuple(
         StepPlan(
             kernel_name(group.kernel),
             tuple((int(a), int(b), int(c)) for a, b, c in group.rows),
+            tuple(labels[int(c)] for c in group.rows[:, 2]),
             loop or len(group.rows) > _LITERAL_CALLS,
             f"PRODUCTS_{index}_{q}",
             group.level,
@@ -121,13 +124,15 @@ def shape_plan(program: Program, index: int, target: Target) -> tuple[ShapePlan,
     return plan, coefficient_map
 
 
-def _unrolled(program: Program, n_kept: int) -> tuple[tuple[tuple[Row, ...], ...], CoefficientMap]:
+def _unrolled(
+    program: Program, n_kept: int, labels: dict[int, str]
+) -> tuple[tuple[tuple[Row, ...], ...], CoefficientMap]:
     """Rows in blocks; coefficient e*P + p after the n_kept linear ones, 2c on the diagonal (Y = C X)."""
     p = program.n_densities
     n = len(program.entries.x)
     lists = _row_lists(_chunks(program, 1 << 30))
     rows = [
-        Row(offset, components, tuple((n_kept * p + e * p, column) for column, e in terms))
+        Row(offset, components, tuple((n_kept * p + e * p, column) for column, e in terms), labels[offset])
         for components in sorted(lists)
         for offset, terms in sorted(lists[components].items())
     ]

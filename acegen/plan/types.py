@@ -137,6 +137,7 @@ class StepPlan:
 
     kernel: str
     rows: tuple[tuple[int, int, int], ...]
+    labels: tuple[str, ...]  # of the results, for the reader of unrolled code
     loop: bool  # loop over a table instead of one call a line
     name: str
     level: int
@@ -149,6 +150,7 @@ class Row:
     offset: int
     components: int
     terms: tuple[tuple[int, int], ...]
+    label: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
