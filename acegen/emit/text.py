@@ -148,6 +148,11 @@ def harmonic_start(tile: PoolTile, block: int) -> int:
     return l * l * block + tile.harmonic - l * l
 
 
+def combination_shapes(plan: Plan) -> list[int]:
+    """Distinct numbers of rows of the combinations."""
+    return sorted({c.rows for e in plan.edges for c in e.combinations})
+
+
 def contraction_shapes(plan: Plan) -> list[int]:
     """Distinct numbers of columns of the contractions."""
     return sorted({t.columns for e in plan.edges for t in e.contractions})

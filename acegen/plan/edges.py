@@ -6,15 +6,17 @@ import math
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
 from acegen.maths.derivative import prune
 from acegen.maths.radial import radial_code, radial_derivative
 from acegen.maths.section import Constant
 from acegen.maths.tables import Table
-from acegen.plan.types import BondPlan, Contraction, EdgePlan, PoolTile, RadialPlan, TablePlan, Target
+from acegen.plan.types import BondPlan, CombinationPlan, Contraction, EdgePlan, PoolTile, RadialPlan, TablePlan, Target
 from acegen.potential import Bond, Potential
-from acegen.program.types import PoolBlock, Program
+from acegen.program.types import Combination, PoolBlock, Program
 
 
 @dataclass
@@ -35,7 +37,8 @@ class EdgeBuilder:
         """Plan one ordered pair."""
         bond = potential.bonds[centre][neighbour]
         pools = [pool for pool in program.pools if pool.neighbour == neighbour]
-        wanted = {k for pool in pools for k in pool.primitives}
+        combinations = [c for c in program.combinations if c.neighbour == neighbour]
+        wanted = {k for pool in pools for k in pool.primitives} | {k for c in combinations for k in c.sources}
         constants: list[Constant] = []
         radials: list[tuple[int, int, int, int]] = []
         names: list[str] = []
@@ -54,9 +57,11 @@ class EdgeBuilder:
             code = core_code(bond.core)
             core = self._core(code)
             constants += code.constants
-        edge = (
-            self._edge(tuple(radials), tuple(names), first, pools, core, core_constant) if radials or core >= 0 else -1
-        )
+        plans, combined = _combinations(combinations, self.target.accumulators)
+        size = first + sum(len(c.matrix) for c in combinations)
+        edge = -1
+        if radials or core >= 0:
+            edge = self._edge(tuple(radials), tuple(names), size, plans, pools, core, core_constant)
         self.bonds.append(
             BondPlan(
                 centre=centre,
@@ -66,6 +71,7 @@ class EdgeBuilder:
                 constants=tuple((c.symbol.name, c.value, c.formula) for c in constants),
                 first_pooled=pools[0].offset if pools else 0,
                 table_names=tuple(name for name in names if name),
+                combined=combined,
                 cutoff=bond.cutoff,
                 switch_start=bond.switch_window[0] - bond.switch_window[1],
                 switch_width=bond.switch_window[1],
@@ -118,6 +124,7 @@ class EdgeBuilder:
         radials: tuple[tuple[int, int, int, int], ...],
         names: tuple[str, ...],
         n_primitives: int,
+        combinations: tuple[CombinationPlan, ...],
         pools: list[PoolBlock],
         core: int,
         core_constant: int,
@@ -126,6 +133,8 @@ class EdgeBuilder:
         key = (
             radials,
             tuple(bool(name) for name in names),
+            n_primitives,
+            combinations,
             tuple((p.l, p.primitives, p.offset - base) for p in pools),
             core,
             core_constant,
@@ -138,6 +147,7 @@ class EdgeBuilder:
                     index=len(self.edges),
                     radials=radials,
                     tables=sum(bool(name) for name in names),
+                    combinations=combinations,
                     n_primitives=n_primitives,
                     l_max=l_max,
                     degrees=tuple(sorted({pool.l for pool in pools})),
@@ -173,6 +183,20 @@ def _spread(total: int, largest: int) -> list[tuple[int, int]]:
     parts = -(-total // largest)
     cuts = [(total * p) // parts for p in range(parts + 1)]
     return [(a, b - a) for a, b in pairwise(cuts)]
+
+
+def _combinations(combinations: list[Combination], accumulators: int) -> tuple[tuple[CombinationPlan, ...], np.ndarray]:
+    """Register tiles of the combinations (two accumulators a row, value and slope) and their numbers [k][row]."""
+    plans: list[CombinationPlan] = []
+    numbers: list[np.ndarray] = []
+    constant = 0
+    for c in combinations:
+        for start, rows in _spread(len(c.matrix), max(1, accumulators // 2)):
+            part = c.matrix[start : start + rows].T.ravel()
+            plans.append(CombinationPlan(rows, len(c.sources), c.sources[0], c.first + start, constant))
+            numbers.append(part)
+            constant += part.size
+    return tuple(plans), np.concatenate(numbers) if numbers else np.zeros(0)
 
 
 def _runs(primitives: tuple[int, ...]) -> list[tuple[int, int, int]]:

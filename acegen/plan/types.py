@@ -82,6 +82,17 @@ class Contraction:
     add: bool  # False: the first run of primitives of these components
 
 
+@dataclass(frozen=True, slots=True)
+class CombinationPlan:
+    """`rows` functions from `out` = matrix of `columns` primitives from `first`; its numbers start at `constant`."""
+
+    rows: int
+    columns: int
+    first: int
+    out: int
+    constant: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgePlan:
     """Forward and backward edge functions of one shape: families, l ranges, tiles."""
@@ -89,6 +100,7 @@ class EdgePlan:
     index: int
     radials: tuple[tuple[int, int, int, int], ...]  # (radial, first constant, first primitive, size)
     tables: int  # number of families with a table
+    combinations: tuple[CombinationPlan, ...]  # R_nl formed on every edge
     n_primitives: int
     l_max: int  # -1 without pooled sums
     degrees: tuple[int, ...]  # the l that are pooled
@@ -111,6 +123,7 @@ class BondPlan:
     constants: tuple[tuple[str, float, str], ...]  # name, value, formula
     first_pooled: int
     table_names: tuple[str, ...]
+    combined: np.ndarray  # coefficients of the combinations, in the order they are read
     cutoff: float
     switch_start: float  # rcut_in - dcut_in
     switch_width: float  # dcut_in

@@ -40,7 +40,8 @@ def mix_operations(program: Program) -> int:
 
 
 def edge_operations(program: Program, neighbour: int) -> int:
-    """Multiply-adds per edge: pooling, and contraction of values and slopes in the backward pass."""
+    """Multiply-adds per edge: R_nl where formed, pooling, and contraction backward."""
     pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour)
     l_max = max((p.l for p in program.pools if p.neighbour == neighbour), default=0)
-    return 3 * pooled + 3 * (l_max + 1) ** 2
+    combined = sum(2 * c.matrix.size for c in program.combinations if c.neighbour == neighbour)
+    return 3 * pooled + combined + 3 * (l_max + 1) ** 2

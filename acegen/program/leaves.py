@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from acegen.potential import Bond, Centre
-from acegen.program.types import Fold, MixBlock, PoolBlock
+from acegen.program.types import Combination, Fold, MixBlock, PoolBlock
+
+Spans = list[list[tuple[int, np.ndarray]]]  # per channel: (neighbour, coefficients over that bond's primitives)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,6 +17,7 @@ class Leaves:
     """Layout of the pooled sums and the leaves, and the order-1 (linear) terms."""
 
     pools: tuple[PoolBlock, ...]
+    combinations: tuple[Combination, ...]
     mixes: tuple[MixBlock, ...]
     n_pooled: int
     n_leaves: int
@@ -24,7 +27,7 @@ class Leaves:
     folded: tuple[tuple[int, int], ...]
 
 
-def _spans(centre: Centre, bonds: tuple[Bond, ...]) -> list[list[tuple[int, np.ndarray]]]:
+def _spans(centre: Centre, bonds: tuple[Bond, ...]) -> Spans:
     """For each channel the (neighbour, coefficients over the primitives of that bond) it is made of."""
     spans = []
     for channel in centre.channels:
@@ -52,24 +55,24 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
     for b, bond in enumerate(bonds):
         if bond.folded:
             wanted.setdefault((b, 0), set()).update(range(bond.n_primitives - bond.folded, bond.n_primitives))
-    pools, offset = [], 0
+    direct = _direct(centre, spans, product, wanted)
+    pools, combinations, leaf_offset = [], [], [-1] * len(centre.channels)
+    offset, derived = 0, [bond.n_primitives for bond in bonds]
     for (b, l), used in sorted(wanted.items()):
-        if used:
+        if (b, l) in direct:
+            channels, sources, matrix = direct[b, l]
+            combinations.append(Combination(b, derived[b], sources, matrix))
+            pools.append(PoolBlock(b, l, tuple(range(derived[b], derived[b] + len(channels))), offset))
+            for c in channels:
+                leaf_offset[c] = offset
+                offset += 2 * l + 1
+            derived[b] += len(channels)
+        elif used:
             pools.append(PoolBlock(b, l, tuple(sorted(used)), offset))
             offset += len(used) * (2 * l + 1)
     n_pooled = offset
     where = {(p.neighbour, p.l): i for i, p in enumerate(pools)}
-    leaf_offset = [-1] * len(centre.channels)
-    mixed: dict[tuple[int, int], list[int]] = {}
-    for c in product:
-        channel = centre.channels[c]
-        live = [(b, row) for b, row in spans[c] if np.any(row)]
-        if len(live) == 1 and np.count_nonzero(live[0][1]) == 1 and live[0][1].max() == 1.0:
-            pool = pools[where[live[0][0], channel.l]]  # one-hot: the leaf is the pooled sum itself
-            k = pool.primitives.index(int(np.argmax(live[0][1])))
-            leaf_offset[c] = pool.offset + k * (2 * channel.l + 1)
-        else:
-            mixed.setdefault((channel.neighbour, channel.l), []).append(c)
+    mixed = _alias(centre, spans, [c for c in product if leaf_offset[c] < 0], pools, where, leaf_offset)
     mixes = []
     for (b, l), channels in sorted(mixed.items()):
         start = offset
@@ -81,8 +84,7 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
             if (bb, l) not in where:
                 continue
             pool = pools[where[bb, l]]
-            rows = [dict(spans[c])[bb][list(pool.primitives)] for c in channels]
-            matrix = np.array(rows)
+            matrix = np.array([dict(spans[c])[bb][list(pool.primitives)] for c in channels])
             if np.any(matrix):
                 mixes.append(MixBlock(l, where[bb, l], start, matrix, add))
                 add = True
@@ -92,12 +94,75 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
         for p in range(bond.folded):
             pool = pools[where[b, 0]]
             folded.append((pool.offset + pool.primitives.index(bond.n_primitives - bond.folded + p), p))
-    return Leaves(tuple(pools), tuple(mixes), n_pooled, offset, tuple(leaf_offset), linear, fold, tuple(folded))
+    return Leaves(
+        tuple(pools),
+        tuple(combinations),
+        tuple(mixes),
+        n_pooled,
+        offset,
+        tuple(leaf_offset),
+        linear,
+        fold,
+        tuple(folded),
+    )
+
+
+_EDGES_PER_ATOM = 50  # mixing is done once per atom, everything else here once per edge
+
+
+def _direct(
+    centre: Centre, spans: Spans, product: list[int], wanted: dict[tuple[int, int], set[int]]
+) -> dict[tuple[int, int], tuple[list[int], tuple[int, ...], np.ndarray]]:
+    """(neighbour, l) whose R_nl are formed on every edge: (channels, sources, matrix [n_channels, n_sources]).
+
+    Per edge, with K primitives and n channels: pooling costs 3 K (2l+1) multiply-adds, forward and twice backward;
+    forming R_nl and its slope 2 n K, 4 n loads and stores, and then only 3 n (2l+1).
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    shared = set()
+    for c in product:
+        channel = centre.channels[c]
+        groups.setdefault((channel.neighbour, channel.l), []).append(c)
+        if channel.neighbour < 0:
+            shared.add(channel.l)
+    out = {}
+    for (b, l), channels in groups.items():
+        sources = tuple(sorted(wanted.get((b, l), ())))
+        if b < 0 or l == 0 or l in shared or not sources or sources[-1] - sources[0] + 1 != len(sources):
+            continue
+        n, k, width = len(channels), len(sources), 2 * l + 1
+        pooled = 3 * k * width + 2 * n * k * width / _EDGES_PER_ATOM
+        formed = 2 * n * k + 4 * n + 3 * n * width
+        if 1.05 * formed < pooled:
+            out[b, l] = (channels, sources, np.array([dict(spans[c])[b][list(sources)] for c in channels]))
+    return out
+
+
+def _alias(
+    centre: Centre,
+    spans: Spans,
+    channels: list[int],
+    pools: list[PoolBlock],
+    where: dict[tuple[int, int], int],
+    leaf_offset: list[int],
+) -> dict[tuple[int, int], list[int]]:
+    """One-hot channels are the pooled sum itself: set their offset; return the others by (neighbour, l)."""
+    mixed: dict[tuple[int, int], list[int]] = {}
+    for c in channels:
+        channel = centre.channels[c]
+        live = [(b, row) for b, row in spans[c] if np.any(row)]
+        if len(live) == 1 and np.count_nonzero(live[0][1]) == 1 and live[0][1].max() == 1.0:
+            pool = pools[where[live[0][0], channel.l]]
+            k = pool.primitives.index(int(np.argmax(live[0][1])))
+            leaf_offset[c] = pool.offset + k * (2 * channel.l + 1)
+        else:
+            mixed.setdefault((channel.neighbour, channel.l), []).append(c)
+    return mixed
 
 
 def _linear_terms(
     centre: Centre,
-    spans: list[list[tuple[int, np.ndarray]]],
+    spans: Spans,
     pools: list[PoolBlock],
     where: dict[tuple[int, int], int],
 ) -> tuple[np.ndarray, Fold]:

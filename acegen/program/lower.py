@@ -39,6 +39,7 @@ def lower_centre(potential: Potential, centre: int, form: str = "auto") -> Progr
             Program(
                 form=candidate,
                 pools=leaves.pools,
+                combinations=leaves.combinations,
                 mixes=leaves.mixes,
                 n_pooled=leaves.n_pooled,
                 n_leaves=leaves.n_leaves,

@@ -5,7 +5,8 @@ All values live in one array X of real components,
     X = [ pooled sums | mixed leaves A | pair nodes | triple nodes ]
 
 pooled sums  P_bklm = sum_j g_k(r_ij) S_lm(r_ij)       j of species b
-leaves       A_clm = sum_k coefficients[c,k] P_bklm    (the pooled sum itself where a channel is one primitive)
+leaves       A_clm = sum_k coefficients[c,k] P_bklm    (the pooled sum itself where a channel is one primitive,
+             or where R_nl = sum_k coefficients[c,k] g_k is formed on every edge: Combination)
 nodes        products of two earlier rows through a small fixed kernel
 densities    rho_p = sum_o linear[o] X_o + sum_e entry[e] <X_x(e), X_y(e)>
 
@@ -68,6 +69,19 @@ class PoolBlock:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Combination:
+    """R_nl formed on every edge, R_n = sum_k matrix[n,k] g_k, where that is cheaper than pooling all g_k.
+
+    The R_n are numbered as primitives first, first + 1, ... after those of the bond.
+    """
+
+    neighbour: int
+    first: int
+    sources: tuple[int, ...]  # primitives k, consecutive
+    matrix: np.ndarray  # [n_functions, n_sources]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class MixBlock:
     """Leaves of one l mixed from pool blocks: A[n] (+)= sum_k matrix[n,k] P[k]."""
 
@@ -103,6 +117,7 @@ class Program:
 
     form: str  # "coupled" or "pair"
     pools: tuple[PoolBlock, ...]
+    combinations: tuple[Combination, ...]
     mixes: tuple[MixBlock, ...]
     n_pooled: int  # components
     n_leaves: int  # end of the leaf region: pooled + mixed
