@@ -18,15 +18,15 @@ class Kernels:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pool = ThreadPoolExecutor(max_workers=2)
-        self._bundles: dict[tuple[Path, str, str], Path] = {}
+        self._bundles: dict[Request, Path] = {}
         self._models: dict[Request, Future[Model]] = {}
 
-    def bundle(self, path: Path, form: str = "auto", products: str = "auto") -> Path:
+    def bundle(self, path: Path, form: str = "auto", products: str = "auto", precision: str | None = None) -> Path:
         """Bundle folder of an input, written when it is asked for the first time."""
-        key = (path, form, products)
+        key = (path, precision, form, products)
         if key not in self._bundles:
             folder = self._folder / f"{len(self._bundles)}-{path.stem}"
-            compile_bundle(path, folder, form=form, products=products)
+            compile_bundle(path, folder, precision, form, products)
             self._bundles[key] = folder
         return self._bundles[key]
 
@@ -36,7 +36,7 @@ class Kernels:
         """Begin to build; the same request gives the same model."""
         key = (path, precision, form, products)
         if key not in self._models:
-            folder = self.bundle(path, form, products)
+            folder = self.bundle(path, form, products, precision)
             self._models[key] = self._pool.submit(acegen.load, folder, precision=precision, threads=1)
         return self._models[key]
 

@@ -1,9 +1,9 @@
 """The compiled kernels reproduce every reference value of the PACE zoo.
 
 float64: 1e-12 of the largest site energy, 1e-10 of the largest force component and of the largest virial entry.
-float32: 1e-6 of the largest site energy, 1e-5 of the largest force (of 1 eV/A where all are smaller) and virial entry.
-Where terms cancel, rounding is measured by the sum of their magnitudes: four units in the last place of that sum are
-granted on top, in the arithmetic at hand, to energies only.  `pytest -s` prints how close each kernel came.
+float32: 1e-6 of the largest site energy, 1e-5 of the largest force and virial entry.
+Only the published copper cancels sums of 1e5 eV to 1 eV: four units in the last place of those sums are granted on top
+to its site energies.  `pytest -s` prints how close each kernel came.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Closeness:
             frame = references[k]
             cancelling = terms[k] / np.abs(frame.energies).max() if terms else 0.0
             assert energies <= limits[0] + 4.0 * ulp * cancelling
-            assert forces * size(frame.forces) <= limits[1] * max(size(frame.forces), 1.0 if single else 0.0)
+            assert forces <= limits[1]
             assert virial <= limits[1]
 
 
@@ -124,9 +124,7 @@ def test_zoo_in_single_precision(
     shared: Path, kernels: Kernels, closeness: Closeness, name: str, precision: str
 ) -> None:
     path = zoo_file(shared, name)
-    references = frames(path.parent)
-    terms = magnitudes(kernels(path), read_pace(path), references)
-    closeness.check(f"{name} {precision}", kernels(path, precision), references, terms)
+    closeness.check(f"{name} {precision}", kernels(path, precision), frames(path.parent))
 
 
 @pytest.mark.parametrize("b_basis", FROM_B_BASIS)
