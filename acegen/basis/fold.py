@@ -53,7 +53,7 @@ def _table(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...]) -> 
             if isinstance(table, Table):
                 points |= {segment[0] for segment in table.segments}
             else:
-                points |= set(radial_breakpoints(family))
+                points |= set(radial_breakpoints(family, end=bond.cutoff))
         first += family.size
 
     def phi(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

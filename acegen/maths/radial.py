@@ -176,16 +176,17 @@ def radial_derivative(code: RadialCode) -> Section:
     return differentiate(code.section, _R, carried=code.section.inputs[1:])
 
 
-def radial_breakpoints(family: Sized, start: float = 2.0**-10) -> tuple[float, ...]:
+def radial_breakpoints(family: Sized, start: float = 2.0**-10, end: float | None = None) -> tuple[float, ...]:
     """Distances between which the primitives are smooth, from `start` to rcut, increasing; angstrom.
 
     Args:
-        family: any kind with a cutoff.
+        family: any kind but "table".
         start: below it a table is not asked for (some primitives have 1/r in them).
+        end: cutoff of the bond, for families that have no rcut of their own.
     """
     with mpmath.workdps(DIGITS):
         asked = _asked(family)
-        rcut = float(asked.number("rcut"))
+        rcut = float(asked.number("rcut", end))
         found = list(_kind_breakpoints(family.kind, asked, rcut))
         if asked.option("inner") != "none":
             r_in, d_in = float(asked.number("r_in", 0.0)), float(asked.number("d_in", 0.0))
