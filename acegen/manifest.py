@@ -62,6 +62,7 @@ SITE: tuple[Argument, ...] = (
     _A("n_neighbours", "int64_t", (), "in", "number of neighbours, those beyond the cutoff are ignored"),
     _A("neighbour_species", "int32_t", ("n_neighbours",), "in", "species index of each neighbour"),
     _A("vectors", "double", ("n_neighbours", "3"), "in", "r_j - r_i of each neighbour", "A"),
+    _A("coefficients", "double", ("n_coefficients",), "in", "kernel coefficients; NULL: the built-in ones", "eV", True),
     _A("energy", "double", ("1",), "out", "site energy", "eV"),
     _A("gradient", "double", ("n_neighbours", "3"), "out", "dE_i/dr_ij", "eV/A", True),
     _A(

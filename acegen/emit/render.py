@@ -20,12 +20,12 @@ class SourceFile:
     text: str
 
 
-def _documented(argument: Argument) -> str:
+def _documented(argument: Argument, name: str) -> str:
     shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
     unit = f"; {argument.unit}" if argument.unit else ""
-    null = "; NULL allowed" if argument.optional else ""
+    null = "; NULL allowed" if argument.optional and "NULL" not in argument.meaning else ""
     start = f" *   {argument.name + ' ' + shape:<34}{argument.intent:<5}"
-    lines = textwrap.wrap(argument.meaning + unit + null, WIDTH - len(start))
+    lines = textwrap.wrap(argument.meaning.replace("<name>", name) + unit + null, WIDTH - len(start))
     return f"\n *{' ' * (len(start) - 2)}".join([start[len(" *   ") :] + lines[0], *lines[1:]])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acegen.emit.printer import number, real
-from acegen.emit.sections import tabulated
+from acegen.emit.sections import head_statements, radial_statements, tabulated
 from acegen.plan.types import BondPlan, Plan, PoolTile, Row, ShapePlan, TablePlan
 
 _WIDTH = 100
@@ -120,6 +120,28 @@ def terms(row: Row, density: int, component: int) -> str:
         return " + ".join(pieces)
     joined = "\n        + ".join("(" + " + ".join(group) + ")" for group in groups)
     return joined
+
+
+def folds(plan: Plan) -> bool:
+    """Whether any order-1 part is summed in a table."""
+    return any(shape.folded for shape in plan.shapes)
+
+
+def embedded(plan: Plan) -> bool:
+    """Whether any species has an embedding other than F = rho."""
+    return not all(centre.unit for centre in plan.centres)
+
+
+def uses(plan: Plan, name: str) -> bool:
+    """Whether any radial or core function calls `name`; the functions of vec_pow and vec_sin call others."""
+    implied = {
+        "vec_sin_cos": ("vec_sin_cos", "vec_sin", "vec_cos"),
+        "vec_exp": ("vec_exp", "vec_pow"),
+        "ROUNDER": ("vec_exp", "vec_pow"),
+    }
+    lines = [line for f in (*plan.radials, *plan.cores) for line in radial_statements(f, True)]
+    lines += [line for f in plan.radials if f.head for line in head_statements(f)]
+    return any(f"{word}(" in line for line in lines for word in implied.get(name, (name,)))
 
 
 def index_bits(plan: Plan) -> int:
