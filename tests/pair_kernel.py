@@ -100,7 +100,7 @@ SITE_BODY = """
         const double *r = vectors + 3 * e, d = sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
         real dw = 0, w = 0;
         if (d < 4.0) w = morse((real)d, &dw);
-        const double c = DEPTH[2 * species + neighbour_species[e]];
+        const double c = (coefficients ? coefficients : DEPTH)[2 * species + neighbour_species[e]];
         *energy += c * w;
         for (int a = 0; gradient && a < 3; a++) gradient[3 * e + a] = c * dw * r[a] / d;
     }

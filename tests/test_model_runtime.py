@@ -204,6 +204,19 @@ def test_site_entry(model):
         model.site(0, [5], [[2.0, 0, 0]])
     with pytest.raises(InputError, match="species: entry 0 is 2, expected 0 to 1"):
         model.site(2, [], np.zeros((0, 3)))
+    for wrong in ("Cu", 0.7, None, [0, 0], True):
+        with pytest.raises(InputError, match=r"species: expected an index into \('Cu', 'Au'\), found"):
+            model.site(wrong, [], np.zeros((0, 3)))
+
+
+def test_site_entry_uses_replaced_weights(model):
+    """Assigned weights count in the entry for other hosts as they do in evaluate."""
+    vectors = [[2.4, 0.1, 0.0], [0.0, -2.2, 1.1]]
+    before = model.site(0, [0, 1], vectors)
+    model.weights = [3.0 * array for array in model.weights]
+    after = model.site(0, [0, 1], vectors)
+    assert after[0] - E0[0] == pytest.approx(3.0 * (before[0] - E0[0]), rel=1e-14)
+    close(after[1], 3.0 * before[1])
 
 
 def test_weights_are_replaced_without_compiling(model):

@@ -115,9 +115,14 @@ class Kernel:
         return results
 
     def site(
-        self, species: int, neighbour_species: npt.NDArray[np.int32], vectors: FloatArray, scratch: Scratch
+        self,
+        species: int,
+        neighbour_species: npt.NDArray[np.int32],
+        vectors: FloatArray,
+        coefficients: Any,
+        scratch: Scratch,
     ) -> tuple[float, FloatArray]:
-        """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A)."""
+        """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A); `coefficients` as for `evaluate`."""
         energy, gradient = np.empty(1), np.empty_like(vectors)
         values: dict[str, Any] = {
             "neighbour_species": neighbour_species,
@@ -126,10 +131,15 @@ class Kernel:
             "gradient": gradient,
         }
         sizes = {"n_neighbours": len(neighbour_species)}
-        scalars = {"species": species, "workspace": scratch.pointer, "workspace_bytes": scratch.n_bytes, **sizes}
+        ready = {
+            "species": species,
+            "coefficients": coefficients,
+            "workspace": scratch.pointer,
+            "workspace_bytes": scratch.n_bytes,
+            **sizes,
+        }
         arguments = [
-            scalars[a.name] if a.name in scalars else pointer(f"{self.name}_site", a, values[a.name], sizes)
-            for a in SITE
+            ready[a.name] if a.name in ready else pointer(f"{self.name}_site", a, values[a.name], sizes) for a in SITE
         ]
         self._check(self._site(*arguments), "site")
         return float(energy[0]), gradient

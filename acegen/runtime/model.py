@@ -132,11 +132,14 @@ class Model:
             neighbour_species: [n_neighbours] species indices.
             vectors: [n_neighbours, 3] r_j - r_i in angstrom.
         """
+        if isinstance(species, bool) or not isinstance(species, int | np.integer):
+            raise InputError(f"species: expected an index into {self.species}, found {species!r}")
         around = int32_array("neighbour_species", neighbour_species, (None,))
         check_range("neighbour_species", around, len(self.species), "species of the model")
-        check_range("species", np.array([species]), len(self.species), "species of the model")
+        check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
         bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
-        return self._kernel.site(species, around, bonds, self._workspace(1, len(around), 1))
+        scratch = self._workspace(1, len(around), 1)
+        return self._kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
 
     def calculator(self, skin: float = 0.5) -> AceCalculator:
         """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
