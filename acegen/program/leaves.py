@@ -47,14 +47,7 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
     spans = _spans(centre, bonds)
     product = sorted({c for f in centre.functions if len(f.channels) > 1 for c in f.channels})
     single = sorted({f.channels[0] for f in centre.functions if len(f.channels) == 1})
-    wanted: dict[tuple[int, int], set[int]] = {}
-    for c in {*product, *single}:
-        for b, row in spans[c]:
-            used = wanted.setdefault((b, centre.channels[c].l), set())
-            used.update(np.nonzero(row)[0].tolist())
-    for b, bond in enumerate(bonds):
-        if bond.folded:
-            wanted.setdefault((b, 0), set()).update(range(bond.n_primitives - bond.folded, bond.n_primitives))
+    wanted = _wanted(centre, bonds, spans, [*product, *single])
     direct = _direct(centre, spans, product, wanted)
     pools, combinations, leaf_offset = [], [], [-1] * len(centre.channels)
     offset, derived = 0, [bond.n_primitives for bond in bonds]
@@ -73,21 +66,7 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
     n_pooled = offset
     where = {(p.neighbour, p.l): i for i, p in enumerate(pools)}
     mixed = _alias(centre, spans, [c for c in product if leaf_offset[c] < 0], pools, where, leaf_offset)
-    mixes = []
-    for (b, l), channels in sorted(mixed.items()):
-        start = offset
-        for c in channels:
-            leaf_offset[c] = offset
-            offset += 2 * l + 1
-        add = False
-        for bb in range(len(bonds)) if b < 0 else (b,):
-            if (bb, l) not in where:
-                continue
-            pool = pools[where[bb, l]]
-            matrix = np.array([dict(spans[c])[bb][list(pool.primitives)] for c in channels])
-            if np.any(matrix):
-                mixes.append(MixBlock(l, where[bb, l], start, matrix, add))
-                add = True
+    mixes, offset = _mixes(spans, mixed, pools, len(bonds), leaf_offset, offset)
     linear, fold = _linear_terms(centre, spans, pools, where)
     folded = []
     for b, bond in enumerate(bonds):
@@ -108,6 +87,49 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
 
 
 _EDGES_PER_ATOM = 50  # mixing is done once per atom, everything else here once per edge
+
+
+def _wanted(
+    centre: Centre, bonds: tuple[Bond, ...], spans: Spans, channels: list[int]
+) -> dict[tuple[int, int], set[int]]:
+    """Primitives that some channel of (neighbour, l) is made of."""
+    wanted: dict[tuple[int, int], set[int]] = {}
+    for c in channels:
+        for b, row in spans[c]:
+            used = wanted.setdefault((b, centre.channels[c].l), set())
+            used.update(np.nonzero(row)[0].tolist())
+    for b, bond in enumerate(bonds):
+        if bond.folded:
+            wanted.setdefault((b, 0), set()).update(range(bond.n_primitives - bond.folded, bond.n_primitives))
+    return wanted
+
+
+def _mixes(
+    spans: Spans,
+    mixed: dict[tuple[int, int], list[int]],
+    pools: list[PoolBlock],
+    n_bonds: int,
+    leaf_offset: list[int],
+    offset: int,
+) -> tuple[list[MixBlock], int]:
+    """Blocks of leaves mixed from pooled sums; sets their offsets and returns the first free component."""
+    where = {(p.neighbour, p.l): i for i, p in enumerate(pools)}
+    mixes = []
+    for (b, l), channels in sorted(mixed.items()):
+        start = offset
+        for c in channels:
+            leaf_offset[c] = offset
+            offset += 2 * l + 1
+        add = False
+        for bb in range(n_bonds) if b < 0 else (b,):
+            if (bb, l) not in where:
+                continue
+            pool = pools[where[bb, l]]
+            matrix = np.array([dict(spans[c])[bb][list(pool.primitives)] for c in channels])
+            if np.any(matrix):
+                mixes.append(MixBlock(l, where[bb, l], start, matrix, add))
+                add = True
+    return mixes, offset
 
 
 def _direct(
