@@ -195,11 +195,6 @@ def of_centre(bonds: Sequence[BondPlan], centre: int) -> list[BondPlan]:
     return [bond for bond in bonds if bond.centre == centre]
 
 
-def any_core(bonds: Sequence[BondPlan]) -> bool:
-    """Whether any bond has a core repulsion."""
-    return any(bond.has_core for bond in bonds)
-
-
 def ampersands(names: Sequence[str]) -> str:
     """Addresses."""
     return ", ".join(f"&{name}" for name in names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
-from acegen.maths.derivative import prune
+from acegen.maths.derivative import differentiate, prune
 from acegen.maths.radial import radial_code, radial_derivative
 from acegen.maths.section import Constant
 from acegen.maths.tables import Table
@@ -75,7 +75,6 @@ class EdgeBuilder:
                 cutoff=bond.cutoff,
                 switch_start=bond.switch_window[0] - bond.switch_window[1],
                 switch_width=bond.switch_window[1],
-                has_core=core >= 0,
                 core_end=_core_end(bond),
             )
         )
@@ -85,8 +84,6 @@ class EdgeBuilder:
         if key not in self._radial_of:
             head_gradient = None
             if code.head is not None:
-                from acegen.maths.derivative import differentiate
-
                 head_gradient = differentiate(code.head, code.head.inputs[0])
             self._radial_of[key] = len(self.radials)
             self.radials.append(

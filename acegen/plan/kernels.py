@@ -54,6 +54,4 @@ def _finish(
         for pair in pairs
     )
     ordered = tuple((value, text) for text, (_, value) in constants.items())
-    return KernelPlan(
-        name, title, n_x, n_y, len(results), tuple(pairs), tuple(tuple(row) for row in results), adjoint, ordered
-    )
+    return KernelPlan(name, title, n_x, n_y, tuple(pairs), tuple(tuple(row) for row in results), adjoint, ordered)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acegen.plan.types import Row, ShapePlan, StepPlan, Target, TileClass
+from acegen.program.cost import product_operations
 from acegen.program.types import Fold, Program
 
 _ROWS_PER_BLOCK = 64  # rows of one straight-line function: compile time is linear in blocks of this size
@@ -68,8 +69,6 @@ def shape_plan(
     program: Program, index: int, target: Target, labels: dict[int, str]
 ) -> tuple[ShapePlan, CoefficientMap]:
     """Lay out one product stage; the coefficient map lists linear coefficients first, then the bilinear ones."""
-    from acegen.program.cost import product_operations
-
     loop = target.products == "tiled" or (
         target.products == "auto" and product_operations(program) > target.unroll_limit
     )

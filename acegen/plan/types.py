@@ -46,17 +46,6 @@ class RadialPlan:
     head_constants: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FamilyPlan:
-    """A family on one bond: which function, where its constants and its primitives start."""
-
-    radial: int
-    first_constant: int
-    first: int
-    size: int
-    table: str = ""  # name of the static table, "" without
-
-
 @dataclass(frozen=True, slots=True)
 class PoolTile:
     """Pool `rows` primitives from `first` with `columns` harmonics from `harmonic` into offset `out`."""
@@ -127,7 +116,6 @@ class BondPlan:
     cutoff: float
     switch_start: float  # rcut_in - dcut_in
     switch_width: float  # dcut_in
-    has_core: bool
     core_end: float  # angstrom; the core repulsion is exactly zero from here on
 
 
@@ -228,7 +216,6 @@ class KernelPlan:
     title: str
     n_x: int
     n_y: int
-    n_out: int
     pairs: tuple[tuple[int, int], ...]  # products x_i y_j needed
     terms: tuple[tuple[tuple[int, int, int, int], ...], ...]  # per result: (i, j, constant, sign)
     adjoint: tuple[tuple[tuple[int, int, int], ...], ...]  # per pair: (result, constant, sign)

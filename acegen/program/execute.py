@@ -1,4 +1,4 @@
-"""Run a Program in numpy: what the generated kernels must reproduce, used by tests and selftests."""
+"""Run a Program in numpy: what the product stage of the generated kernels must reproduce; for tests."""
 
 from __future__ import annotations
 
