@@ -11,9 +11,12 @@ from acegen.basis.tabulate import tabulate
 from acegen.errors import SpecError
 from acegen.pace.read import read_pace
 from acegen.potential import Potential
+from acegen.spec.files import is_pace_text
 from acegen.spec.read import read_spec
 
-_PACE_BLOCK = re.compile(r"^\s*-?\s*\{?\s*[\"']?speciesblock[\"']?\s*:", re.MULTILINE)
+# keys of potentials at the top level, which no specification has
+_YACE_KEY = re.compile(r"^\{?[\"']?(functions|embeddings)[\"']?\s*:", re.MULTILINE)
+_BBASIS_KEY = re.compile(r"^\{?[\"']?(deltaSplineBins)[\"']?\s*:", re.MULTILINE)
 SUFFIXES = (".yace", ".ace", ".yaml", ".yml")
 
 
@@ -45,11 +48,16 @@ def read_input(path: Path) -> Input:
 
 
 def _is_pace_yaml(path: Path) -> bool:
-    """B-basis files list species blocks; specifications never have that key."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"{path}: is not UTF-8 text (byte {error.start}), expected a YAML file") from error
-    return _PACE_BLOCK.search(text) is not None
+    if is_pace_text(text):
+        return True
+    if found := _YACE_KEY.search(text):
+        raise SpecError(f"{path}: {found[1]}: expected in a .yace file, found in {path.suffix!r}: rename it to .yace")
+    if found := _BBASIS_KEY.search(text):
+        raise SpecError(f"{path}: {found[1]}: the key of a B-basis potential, but its speciesblock entries are missing")
+    return False

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1] / "acegen"
 FLOORS = {
     "errors": (0, "CR"),
     "manifest": (0, "CR"),
+    "names": (0, "C"),
     "potential": (0, "C"),
     "maths": (1, "C"),
     "spec": (1, "C"),

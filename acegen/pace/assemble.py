@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acegen.names import reserved
 from acegen.pace.radial import global_mode, is_julia, make_bonds
 from acegen.pace.records import EmbeddingRecord, FunctionRecord, Records
 from acegen.potential import BasisFunction, Bond, Centre, Channel, Embedding, Potential
@@ -23,6 +24,8 @@ ChannelKey = tuple[int, int, int, int]
 def c_identifier(stem: str) -> str:
     """A C identifier made of a file stem: other characters become underscores."""
     name = re.sub(r"\W", "_", stem, flags=re.ASCII)
+    if reserved(name):
+        return f"potential_{name}"
     return name if name and not name[0].isdigit() else f"ace_{name}"
 
 

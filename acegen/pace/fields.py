@@ -27,14 +27,14 @@ def to_float(value: object) -> float | None:
         return None
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a whole number of 400 digits overflows
         return None
 
 
 def to_integer(value: object) -> int | None:
-    """The integer a YAML scalar stands for (2 and 2.0 but not 2.5), or None."""
+    """The integer a YAML scalar stands for (2 and 2.0 but not 2.5), or None; at most 2**31 - 1 in magnitude."""
     number = to_float(value)
-    if number is None or not math.isfinite(number) or number != int(number):
+    if number is None or not abs(number) < 2**31 or number != int(number):
         return None
     return int(number)
 
@@ -129,7 +129,7 @@ class Fields:
         """A list of integers."""
         out = []
         for index, raw in enumerate(self.sequence(key, length)):
-            value = raw if type(raw) is int else to_integer(raw)
+            value = raw if type(raw) is int and abs(raw) < 2**31 else to_integer(raw)
             if value is None:
                 raise self.fail(f"{key}[{index}]", "an integer", raw)
             out.append(value)

@@ -86,6 +86,10 @@ def load_yaml(path: Path, text: str) -> dict[Any, Any]:
         line = f" line {mark.line + 1}:" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise PotentialError(f"{path.name}:{line} not valid YAML: {problem}") from None
+    except RecursionError:
+        raise PotentialError(f"{path.name}: nested too deeply, expected a potential") from None
+    except ValueError as error:  # 2026-13-41, a number of 5000 digits
+        raise PotentialError(f"{path.name}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise PotentialError(f"{path.name}: expected a YAML map at the top, found {type(content).__name__}")
     return content

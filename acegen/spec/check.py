@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from acegen.errors import SpecError
+from acegen.names import reserved
 from acegen.spec.elements import SYMBOLS
 from acegen.spec.fields import Fields, as_number, nearest
 
@@ -56,6 +57,11 @@ def read_name(top: Fields, stem: str) -> str:
         if top.has("name"):
             top.fail("name", expected)
         raise SpecError(f"{top.file}: name: expected {expected}, but the key is missing and the file stem is {stem!r}")
+    if reserved(name):
+        raise SpecError(
+            f"{top.file}: name: expected one that is no file of the bundle and no header of C, got {name!r}"
+            + ("" if top.has("name") else " (the file stem)")
+        )
     return name
 
 

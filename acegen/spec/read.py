@@ -39,6 +39,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
     seen: set[object] = set()
     for key_node, _ in node.value:
         key = key_node.value
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "expected a word as key", key_node.start_mark)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
         seen.add(key)
@@ -62,6 +64,10 @@ def load_yaml(path: Path) -> object:
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "malformed"
         raise SpecError(f"{path.name}:{line} not valid YAML: {problem}") from None
+    except RecursionError:
+        raise SpecError(f"{path.name}: nested too deeply, expected a specification") from None
+    except ValueError as error:  # 2026-13-41, a number of 5000 digits
+        raise SpecError(f"{path.name}: not valid YAML: {error}") from None
 
 
 def read_spec(path: Path | str) -> BasisSpec:
