@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,15 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acegen.build.cache import cache_folder, digest_of
-from acegen.errors import LoadError
+from acegen.errors import BuildError, LoadError, SpecError
 from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
 
 if TYPE_CHECKING:
     from acegen.runtime.model import Model
-
-_FILE_NAME = re.compile(rb"[\w./~+-]+\.\w+")  # anything that may be the name of a file next to the input
-_LARGEST_TEXT = 1 << 20  # bytes; specifications that name other files are small, tables of numbers are not
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,8 @@ def load(
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise LoadError(f"path: expected a text or a path, found {path!r}")
     found = Path(path).expanduser()
     if not found.exists():
         raise LoadError(f"{found}: expected a bundle folder, a specification or a potential, found nothing")
@@ -96,29 +94,45 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 
 def _compiled(source: Path, precision: str | None) -> Path:
     """Bundle of `source` in the cache, written when it is not there or damaged."""
+    if precision not in (None, "float64", "float32"):
+        raise LoadError(f"precision: expected 'float64', 'float32' or None, found {precision!r}")
+    try:
+        raw = source.read_bytes()
+    except OSError as error:
+        raise LoadError(f"{source}: cannot be read ({error.strerror or error})") from error
     shelf = cache_folder() / "bundles"
-    shelf.mkdir(exist_ok=True)
-    parts: list[str | bytes] = [
-        source.name,
-        source.read_bytes(),
-        precision or "",
-        compiler_digest(),
-        *_referenced(source),
-    ]
-    folder = shelf / digest_of(parts)
+    folder = shelf / digest_of([source.name, raw, precision or "", compiler_digest(), *_referenced(source)])
     if _is_whole(folder):
         return folder
-    with tempfile.TemporaryDirectory(prefix="bundle-", dir=shelf) as scratch:
-        written = Path(scratch, "bundle")
-        _write_bundle(source, written, precision)
-        if folder.exists() and not _is_whole(folder):
-            os.replace(folder, Path(scratch, "damaged"))
-        try:
-            os.rename(written, folder)
-        except OSError:
-            if not _is_whole(folder):  # else another process was faster, and wrote the same
-                raise
+    try:
+        shelf.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="bundle-", dir=shelf) as scratch:
+            _shelve(source, Path(scratch), folder, precision)
+    except OSError as error:
+        raise _cache_full(shelf, error) from error
+    except SpecError as error:
+        if isinstance(error.__cause__, OSError) and shelf.as_posix() in str(error):
+            raise _cache_full(shelf, error.__cause__) from error
+        raise
     return folder
+
+
+def _shelve(source: Path, scratch: Path, folder: Path, precision: str | None) -> None:
+    """Write the bundle of `source` in `scratch`, then move it to `folder`."""
+    written = scratch / "bundle"
+    _write_bundle(source, written, precision)
+    if folder.exists() and not _is_whole(folder):
+        os.replace(folder, scratch / "damaged")
+    try:
+        os.rename(written, folder)
+    except OSError:
+        if not _is_whole(folder):  # else another process was faster, and wrote the same
+            raise
+
+
+def _cache_full(shelf: Path, error: OSError) -> BuildError:
+    reason = error.strerror or str(error)
+    return BuildError(f"cache folder {shelf}: cannot be written ({reason}); set ACEGEN_CACHE to a folder that can")
 
 
 def _is_whole(folder: Path) -> bool:
@@ -135,19 +149,13 @@ def _write_bundle(source: Path, folder: Path, precision: str | None) -> None:
     compile_bundle(source, out=folder, precision=precision)
 
 
-def _referenced(source: Path) -> Iterable[bytes]:
-    """Name and content of every file next to `source` that its text mentions (weights, radial weights)."""
-    raw = source.read_bytes()
-    if len(raw) > _LARGEST_TEXT:
-        return
-    for name in sorted(set(_FILE_NAME.findall(raw))):
-        try:
-            path = source.parent / name.decode()
-            if path.is_file():
-                yield name
-                yield path.read_bytes()
-        except (OSError, UnicodeDecodeError):
-            continue
+def _referenced(source: Path) -> Iterable[str]:
+    """Name and checksum of every array file that the reader of `source` opens (weights, radial weights)."""
+    from acegen.spec.files import array_files  # YAML only when an input is loaded
+
+    for file in array_files(source):
+        yield file.file
+        yield file.sha256
 
 
 @functools.lru_cache(maxsize=1)
