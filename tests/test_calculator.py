@@ -51,6 +51,23 @@ def test_all_properties(model):
     assert atoms.calc.n_lists == 1
 
 
+def test_replaced_weights_drop_results(model):
+    """Results are made again when the model's weights, or the model itself, were replaced; else they are kept."""
+    own = copy.deepcopy(model)
+    atoms = alloy()
+    atoms.calc = own.calculator()
+    before, base = atoms.get_potential_energy(), sum(-0.5 if number == 79 else 0.25 for number in atoms.numbers)
+    assert not atoms.calc.calculation_required(atoms, ["energy"])
+    for factor in (3.0, 2.0):
+        own.weights = [factor * array for array in model.weights]
+        assert atoms.calc.calculation_required(atoms, ["energy"])
+        assert atoms.get_potential_energy() - base == pytest.approx(factor * (before - base), rel=1e-12)
+    again = copy.deepcopy(atoms)
+    assert again.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), rel=1e-14)
+    atoms.calc.model = model
+    assert atoms.get_potential_energy() == before
+
+
 def test_stress_is_the_strain_derivative(model):
     """stress = dE/d(strain)/volume by central differences, in ASE's order and sign."""
     atoms = alloy()

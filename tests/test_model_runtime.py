@@ -190,6 +190,22 @@ def test_graph_of_another_model_is_refused(model):
         model.evaluate(Atoms("Fe"))
 
 
+def test_atoms_at_one_place_are_named(model):
+    """A distance of zero never gives NaN: structure and atoms are named, whatever was asked for."""
+    good, bad = Atoms("Cu2", [[0, 0, 0], [2.5, 0, 0]]), Atoms("Cu3", [[0, 0, 0], [2.5, 0, 0], [2.5, 0, 0]])
+    for properties in ALL:
+        if properties in ("energies", "energy", "basis"):
+            continue  # the pair kernel is smooth at zero, its derivatives are not
+        with pytest.raises(InputError, match=rf"structure 1: {properties} not .* atoms 1 and 2 are 0 angstrom"):
+            model.evaluate([good, bad], properties)
+    with pytest.raises(InputError, match="structure 0: forces not finite; its atoms 0 and 1 are 0 angstrom apart"):
+        model.evaluate(
+            GraphBatch.from_arrays(species=[0, 1], edge_from=[1, 0], edge_to=[0, 1], edge_vectors=np.zeros((2, 3)))
+        )
+    with pytest.raises(InputError, match="not finite; neighbour 1 is 0 angstrom away"):
+        model.site(0, [1, 1], [[2.0, 0, 0], [0, 0, 0]])
+
+
 def test_site_entry(model):
     """The entry for other hosts gives the energy and edge gradients of one centre."""
     vectors = np.array([[2.4, 0.1, 0.0], [0.0, -2.2, 1.1], [9.0, 0, 0]])

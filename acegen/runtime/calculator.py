@@ -39,6 +39,15 @@ class AceCalculator(Calculator):
         self.n_lists = 0  # neighbour lists built so far
         self._numbers: Any = None
         self._graph: GraphBatch | None = None
+        self._results_of: tuple[Model, FloatArray | None] = model, model.coefficients
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What changed since the results were made (ASE asks this): the structure, or the weights of the model."""
+        changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
+        model, coefficients = self._results_of
+        if model is not self.model or coefficients is not self.model.coefficients:
+            return [*changes, "weights"]
+        return changes
 
     def calculate(
         self,
@@ -51,6 +60,7 @@ class AceCalculator(Calculator):
         now: Any = self.atoms
         graph = self._current_graph(now)
         wanted = (*_CHEAP, "virials") if "stresses" in properties else _CHEAP
+        self._results_of = self.model, self.model.coefficients
         out = self.model.evaluate(graph, wanted)
         energy = float(out.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "energies": out.energies, "forces": out.forces}

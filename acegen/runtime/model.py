@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
+from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.weights import FoldMap, checked_weights
@@ -96,8 +98,14 @@ class Model:
             )
         checked = checked_weights(new, self._weights)
         coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
+        coefficients.flags.writeable = False
         self._coefficients_pointer = self._kernel.coefficients_pointer(coefficients)  # keeps the array alive
         self._coefficients, self._weights = coefficients, checked
+
+    @property
+    def coefficients(self) -> FloatArray | None:
+        """Kernel coefficients [n_coefficients] of replaced weights, a new array each time; None: the built-in ones."""
+        return self._coefficients
 
     def evaluate(
         self, graph: GraphBatch | Atoms | Sequence[Atoms], properties: str | Iterable[str] = DEFAULT_PROPERTIES
@@ -112,7 +120,7 @@ class Model:
             float64 arrays, see `Evaluation`.
 
         Raises:
-            InputError: unknown property or element; the graph does not fit the model.
+            InputError: unknown property or element; the graph does not fit the model; two atoms are at one place.
         """
         names = checked_properties(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
@@ -122,6 +130,7 @@ class Model:
         results = self._kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
+        check_finite(batch, results)
         return Evaluation(results)
 
     def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
@@ -139,7 +148,13 @@ class Model:
         check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
         bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
         scratch = self._workspace(1, len(around), 1)
-        return self._kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
+        energy, gradient = self._kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
+        if not (math.isfinite(energy) and np.isfinite(gradient).all()):
+            lengths = np.linalg.norm(bonds, axis=1)
+            n = int(lengths.argmin()) if len(lengths) else None
+            near = "" if n is None else f"; neighbour {n} is {lengths[n]:g} angstrom away"
+            raise InputError(f"vectors: the energy or its gradient is not finite{near}")
+        return energy, gradient
 
     def calculator(self, skin: float = 0.5) -> AceCalculator:
         """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
