@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from acegen.compiler import compile_files
 from acegen.errors import AcegenError
 from acegen.inputs import read_input
 
@@ -83,3 +86,32 @@ def test_names_of_other_files(shared: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}.yace"
     path.write_bytes((shared / "zoo" / "quirks" / "base.yace").read_bytes())
     assert read_input(path).potential.name == f"potential_{name}"
+
+
+def test_weights_that_overflow(shared: Path, tmp_path: Path) -> None:
+    """Weights near the end of the range of numbers: in a file, as a scale, in a fitted potential."""
+    path = tmp_path / "model.yaml"
+    np.savez(tmp_path / "w.npz", parameters=np.full(3, 1e308))
+    path.write_text(SPEC + "weights: {kind: file, file: w.npz}\n")
+    assert "expected weights up to 1e+30 eV, got 1e+308" in _complaint(path)
+    path.write_text(SPEC + "weights: {kind: random, scale: 1e308}\n")
+    assert "weights.scale: expected a number up to 1e25" in _complaint(path)
+    text = (shared / "zoo" / "quirks" / "base.yace").read_text()
+    path = tmp_path / "large.yace"
+    path.write_text(re.sub(r"ctildes: \[[^],]*", "ctildes: [1e308", text))
+    assert "functions: expected coefficients up to 1e+30" in _complaint(path)
+    path = tmp_path / "model.yaml"
+    embedding = "embedding: {kind: FinnisSinclair, scales: [1.0], exponents: [20.0]}\n"
+    path.write_text(SPEC + "weights: {kind: random, scale: 1e25}\n" + embedding)
+    with pytest.raises(AcegenError, match=r"model\.yaml: expected weights that give finite energies"):
+        compile_files(path)
+
+
+def test_pair_written_twice(tmp_path: Path) -> None:
+    """Si-Ge and Ge-Si are the same pair; Si->Ge is one of its two directions and may stand beside it."""
+    path = tmp_path / "model.yaml"
+    text = SPEC.replace("[Si]", "[Si, Ge]")
+    path.write_text(text + "bonds: {Si-Ge: {cutoff: 4}, Ge-Si: {cutoff: 3.5}}\n")
+    assert "bonds.Ge-Si: expected each pair once, got it as 'Si-Ge' too" in _complaint(path)
+    path.write_text(text + "bonds: {Si-Ge: {cutoff: 4}, Ge->Si: {cutoff: 3.5}}\n")
+    assert [[bond.cutoff for bond in row] for row in read_input(path).exact.bonds] == [[5.0, 4.0], [3.5, 5.0]]

@@ -231,14 +231,14 @@ REPLACED = [
     (
         "degree: 4",
         "n_max: [3, 2]",
-        "l_max: expected a list of 2 whole numbers >= 0 (one per order), but the key is missing",
+        "l_max: expected a list of 2 whole numbers 0..64 (one per order), but the key is missing",
     ),
     (
         "degree: 4",
         "n_max: [3, 0]\nl_max: [0, 1]",
-        "n_max: expected a list of 2 whole numbers >= 1 (one per order), got [3, 0]",
+        "n_max: expected a list of 2 whole numbers 1..64 (one per order), got [3, 0]",
     ),
-    ("degree: 4", "n_max: 3\nl_max: [0, 1]", "n_max: expected a list of 2 whole numbers >= 1 (one per order), got 3"),
+    ("degree: 4", "n_max: 3\nl_max: [0, 1]", "n_max: expected a list of 2 whole numbers 1..64 (one per order), got 3"),
     ("cutoff: 5.0", "", "cutoff: expected a length in angstrom > 0, but the key is missing"),
     ("cutoff: 5.0", "cutoff: 0", "cutoff: expected a length in angstrom > 0, got 0"),
     ("cutoff: 5.0", "cutoff: 5 nm", "cutoff: expected a length in angstrom > 0, got '5 nm'"),

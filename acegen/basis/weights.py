@@ -25,6 +25,7 @@ from acegen.spec.model import BasisSpec
 
 AMPLITUDE = 0.5  # eV
 SPREAD = 1.5
+LARGEST = 1e30  # eV; more than float32 holds, once multiplied by B
 
 
 def load_arrays(path: Path, label: str) -> dict[str, np.ndarray]:
@@ -53,7 +54,12 @@ def make_weights(spec: BasisSpec, functions: tuple[BasisFunction, ...]) -> tuple
     if spec.weights.kind == "random":
         return tuple(_random(spec, functions, centre, n_densities) for centre in range(spec.n_species))
     if spec.weights.source is not None:
-        return _from_file(spec, functions, n_densities)
+        result = _from_file(spec, functions, n_densities)
+        largest = max(float(np.abs(array).max(initial=0.0)) for array in result)
+        if largest > LARGEST:
+            label = f"{spec.source}: weights.file {spec.weights.source.file}"
+            raise SpecError(f"{label}: expected weights up to {LARGEST:g} eV, got {largest:g}")
+        return result
     return tuple(np.zeros((len(functions), n_densities)) for _ in range(spec.n_species))
 
 

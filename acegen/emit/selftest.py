@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acegen.errors import PotentialError
 from acegen.interpreter.evaluate import interpret
 from acegen.potential import Potential
 
@@ -48,7 +49,13 @@ def selftest(potential: Potential) -> Selftest:
     # four decimals: the same text and hence the same structure everywhere
     positions = np.round(0.45 * shortest * (corner + 0.09 * wave), 4)
     cell, pbc = np.zeros((3, 3)), np.zeros(3, bool)
-    reference = interpret(potential, species, positions, cell, pbc)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        reference = interpret(potential, species, positions, cell, pbc)
+    if not np.isfinite(reference.energies).all() or not np.isfinite(reference.forces).all():
+        raise PotentialError(
+            f"{potential.source}: expected weights that give finite energies and forces, "
+            f"found {reference.energies.max():g} eV for an atom of the self-test"
+        )
     longest = max(bond.cutoff for row in potential.bonds for bond in row)
     difference = positions[None] - positions[:, None]
     near = (np.linalg.norm(difference, axis=2) < longest) & ~np.eye(n, dtype=bool)

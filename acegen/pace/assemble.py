@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acegen.errors import PotentialError
 from acegen.names import reserved
 from acegen.pace.radial import global_mode, is_julia, make_bonds
 from acegen.pace.records import EmbeddingRecord, FunctionRecord, Records
@@ -16,6 +17,8 @@ from acegen.potential import BasisFunction, Bond, Centre, Channel, Embedding, Po
 
 # PACE harmonics have Y_00 = 1: sqrt(4 pi) times the orthonormal ones (pace_format 5).  One factor per A.
 SQRT_4PI = math.sqrt(4.0 * math.pi)
+
+LARGEST = 1e30  # coefficient of a function, in eV for linear embeddings; more would overflow in single precision
 
 # (neighbour, rank 1?, l, n): the rank-1 channels, which are bare primitives, come last.
 ChannelKey = tuple[int, int, int, int]
@@ -101,6 +104,11 @@ def make_potential(records: Records, path: Path) -> Potential:
     bonds = make_bonds(records)
     size = bonds[0][0].n_primitives
     centres = tuple(make_centre(records, a, size) for a in range(len(records.elements)))
+    largest = max((float(np.abs(centre.weights).max(initial=0.0)) for centre in centres), default=0.0)
+    if largest > LARGEST:
+        raise PotentialError(
+            f"{path.name}: functions: expected coefficients up to {LARGEST:g} in magnitude, found {largest:g}"
+        )
     switching = _switching(global_mode(records), bonds, centres)
     plain = all(c.embedding.kind == "linear" and c.embedding.scales == (1.0,) for c in centres)
     silent = all(bond.core is None for row in bonds for bond in row)

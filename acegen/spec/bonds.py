@@ -41,6 +41,7 @@ def _overrides(top: Fields, elements: tuple[str, ...]) -> dict[tuple[str, str], 
     section = top.child("bonds")
     if section is None:
         return result
+    written: dict[tuple[str, ...], str] = {}
     for ordered in (False, True):
         for key in section.names:
             if ("->" in key) != ordered:
@@ -55,6 +56,11 @@ def _overrides(top: Fields, elements: tuple[str, ...]) -> dict[tuple[str, str], 
                     raise SpecError(
                         f"{top.file}: {place}: expected elements of this spec, got {part!r}{nearest(part, elements)}"
                     )
+            same = (*parts, "->") if ordered else tuple(sorted(parts))
+            if same in written:
+                first = written[same]
+                raise SpecError(f"{top.file}: {section.dotted(key)}: expected each pair once, got it as {first!r} too")
+            written[same] = key
             for pair in sorted({(parts[0], parts[1])} | (set() if ordered else {(parts[1], parts[0])})):
                 fields = section.child(key)
                 if fields is not None:

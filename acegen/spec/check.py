@@ -100,7 +100,7 @@ def _impossible(top: Fields, nu: int, limit: float) -> NoReturn:
 
 
 def _whole_numbers(top: Fields, key: str, order: int, low: int) -> tuple[int, ...]:
-    expected = f"a list of {order} whole numbers >= {low} (one per order)"
+    expected = f"a list of {order} whole numbers {low}..{MAX_DEGREE} (one per order)"
     value = top.require(key, expected)
     if not isinstance(value, list) or len(value) != order:
         top.fail(key, expected)

@@ -155,7 +155,10 @@ def read_weights(owner: Fields, folder: Path) -> WeightSpec:
     result = WeightSpec(kind)
     if kind == "random":
         seed = fields.integer("seed", 0, "a whole number >= 0", 0)
-        result = WeightSpec(kind, seed=seed, scale=fields.number("scale", 1.0, "a number > 0", 0.0, strict=True))
+        scale = fields.number("scale", 1.0, "a number > 0", 0.0, strict=True)
+        if scale > 1e25:
+            fields.fail("scale", "a number up to 1e25")
+        result = WeightSpec(kind, seed=seed, scale=scale)
     elif kind == "file":
         result = WeightSpec(kind, source=read_array_file(fields, folder))
     fields.finish()
