@@ -5,6 +5,7 @@ One table writes the C prototype, the cffi declaration, the marshalling checks, 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -114,15 +115,29 @@ class Manifest:
     format: int = 1
 
     def to_json(self) -> str:
-        """Canonical text, stable for the same content."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        """Canonical text, stable for the same content, with its own checksum among the keys."""
+        raw = asdict(self)
+        return json.dumps({**raw, "checksum": _checksum(raw)}, indent=1, sort_keys=True) + "\n"
 
     @staticmethod
     def from_json(text: str) -> Manifest:
-        """Inverse of `to_json`."""
+        """Inverse of `to_json`.
+
+        Raises:
+            ValueError, TypeError: no manifest, or one that was edited.
+        """
         raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise TypeError(f"expected an object, found {type(raw).__name__}")
+        if raw.pop("checksum", None) != _checksum(raw):
+            raise ValueError("its checksum is missing or wrong: it was edited, or written by another version")
 
         def freeze(value: Any) -> Any:
             return tuple(freeze(item) for item in value) if isinstance(value, list) else value
 
         return Manifest(**{key: freeze(value) for key, value in raw.items()})
+
+
+def _checksum(raw: dict[str, Any]) -> str:
+    """sha256 of the content of a manifest; tuples and lists count as the same."""
+    return hashlib.sha256(json.dumps(raw, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -289,3 +289,38 @@ def test_converted_arrays_are_contiguous():
     """Fortran order, strides, float32 and lists are converted, not refused."""
     array = float_array("a", np.asfortranarray(np.arange(12, dtype=np.float32).reshape(4, 3))[::2], (2, 3))
     assert array.flags.c_contiguous and array.dtype == np.float64
+
+
+def test_counts_that_wrap_are_refused():
+    """Counts whose sum overflows to the number of atoms never reach an allocation."""
+    with pytest.raises(InputError, match="n_atoms: expected counts >= 0 that sum to 3"):
+        GraphBatch.from_arrays(
+            species=[0, 0, 0], positions=np.zeros((3, 3)), edge_from=[], edge_to=[], n_atoms=[2**62] * 4 + [3]
+        )
+
+
+@pytest.mark.parametrize("name", ["n_atoms", "shifts", "cells", "pbc", "positions"])
+def test_ragged_arrays_are_named(name):
+    """Rows of different lengths are one sentence, whichever argument has them."""
+    given = {"positions": np.eye(2, 3), name: [[1, 2], [3]]}
+    with pytest.raises(InputError, match=f"{name}: expected an array, found rows of different lengths"):
+        GraphBatch.from_arrays(species=[0, 0], edge_from=[], edge_to=[], **given)
+
+
+@pytest.mark.parametrize("cutoff", [float("nan"), -1.0, "5.5", [5], True])
+def test_cutoff_is_a_length(cutoff):
+    """A cutoff that no model could be compared with is refused."""
+    with pytest.raises(InputError, match="cutoff: expected a length in angstrom >= 0 or None, found"):
+        GraphBatch.from_arrays(species=[0], positions=[[0.0, 0, 0]], edge_from=[], edge_to=[], cutoff=cutoff)
+
+
+def test_hidden_entries_and_wrong_symbols_are_refused():
+    """Masked arrays would lose their mask; symbols are a sequence of texts."""
+    masked = np.ma.masked_equal(np.eye(2, 3), 1.0)
+    with pytest.raises(InputError, match="positions: expected all entries, found a masked array with 2 hidden"):
+        GraphBatch.from_arrays(species=[0, 0], positions=masked, edge_from=[], edge_to=[])
+    for wrong in (5, "Cu", [29]):
+        with pytest.raises(InputError, match="symbols: expected a sequence of chemical symbols, found"):
+            GraphBatch.from_arrays(species=[0], positions=[[0.0, 0, 0]], edge_from=[], edge_to=[], symbols=wrong)
+        with pytest.raises(InputError, match="species: expected a sequence of chemical symbols, found"):
+            GraphBatch.from_atoms(Atoms("Cu"), 5.0, species=wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import multiprocessing
 import pickle
 import subprocess
@@ -178,6 +179,18 @@ def test_only_what_was_asked_for(model):
         model.evaluate(Atoms("Cu"), "xyz")
 
 
+def test_wrong_kinds_of_arguments_are_sentences(model):
+    """Properties and weights that are no sequences of the right things."""
+    for wrong in (None, 5, [["energy"]], "energies, forces"):
+        with pytest.raises(InputError, match="properties: expected a sequence of names, found"):
+            model.evaluate(Atoms("Cu"), wrong)
+    for wrong in (None, 5, "ab"):
+        with pytest.raises(InputError, match="weights: expected 2 arrays, one per species, found"):
+            model.weights = wrong
+    with pytest.raises(InputError, match=r"weights\[0\]: expected an array, found rows of different lengths"):
+        model.weights = [[[1.0], [1.0, 2.0]], DEPTH[1]]
+
+
 def test_graph_of_another_model_is_refused(model):
     """Species order, species range and reach of the neighbours must fit."""
     with pytest.raises(InputError, match=r"graph: its species are \('Au', 'Cu'\), model 'morse' has \('Cu', 'Au'\)"):
@@ -316,9 +329,10 @@ def test_threads(bundle, monkeypatch):
     assert load_bundle(bundle, threads=3).threads == 3
     monkeypatch.setenv("ACEGEN_THREADS", "5")
     assert load_bundle(bundle).threads == 5
-    monkeypatch.setenv("ACEGEN_THREADS", "many")
-    with pytest.raises(InputError, match="ACEGEN_THREADS: expected an integer >= 1, found 'many'"):
-        load_bundle(bundle)
+    for wrong in ("many", "²", "0"):
+        monkeypatch.setenv("ACEGEN_THREADS", wrong)
+        with pytest.raises(InputError, match=f"ACEGEN_THREADS: expected an integer >= 1, found '{wrong}'"):
+            load_bundle(bundle)
     with pytest.raises(InputError, match="threads: expected an integer >= 1 or None, found 0"):
         load_bundle(bundle, threads=0)
 
@@ -353,6 +367,24 @@ def test_edited_bundles_are_refused(tmp_path):
     unlisted = write_bundle(tmp_path / "unlisted", files=())
     with pytest.raises(LoadError, match=r"source morse\.c has no checksum"):
         load_bundle(unlisted)
+
+
+@pytest.mark.parametrize(("key", "value"), [("cutoff", 1.0), ("cutoff", "x"), ("n_basis", 1), ("name", "evil;")])
+def test_edited_manifest_is_refused(tmp_path, key, value):
+    """The manifest carries its own checksum: sizes and cutoffs are never believed against the kernel."""
+    path = write_bundle(tmp_path / "edited") / "manifest.json"
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps({**raw, key: value}))
+    with pytest.raises(LoadError, match=r"manifest\.json: not a manifest .* it was edited.*compile the bundle again"):
+        load_bundle(path.parent)
+    path.write_text(json.dumps(raw))
+    assert load_bundle(path.parent).name == NAME
+
+
+def test_kernel_names_are_identifiers(tmp_path):
+    """A name that is no C identifier never reaches the declarations."""
+    with pytest.raises(LoadError, match="name: expected a C identifier, found 'evil;'"):
+        load_bundle(write_bundle(tmp_path / "evil", name="evil;"))
 
 
 def test_wrong_choices_are_refused(bundle):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ Int64Array = npt.NDArray[np.int64]
 
 def float_array(name: str, value: object, shape: Sequence[int | None], unit: str = "") -> FloatArray:
     """A private float64 C-order copy of `value`, finite and of `shape` (None: any length)."""
-    found = _any_array(name, value)
+    found = any_array(name, value)
     if found.dtype.kind not in "fiu":
         raise InputError(f"{name}: expected an array of real numbers, found {found.dtype}")
     _check_shape(name, found, shape)
@@ -39,7 +39,7 @@ def int64_array(name: str, value: object, shape: Sequence[int | None]) -> Int64A
 
 
 def _integers(name: str, value: object, shape: Sequence[int | None], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    found = _any_array(name, value)
+    found = any_array(name, value)
     if found.size == 0 and found.dtype == np.float64:
         found = found.astype(dtype)  # np.asarray([]) is float64: an empty list is a fine list of integers
     if found.dtype.kind not in "iu":
@@ -74,11 +74,26 @@ def offsets(name: str, value: object, n_rows: int | None, total: int) -> Int64Ar
     return array
 
 
-def _any_array(name: str, value: object) -> npt.NDArray[Any]:
+def any_array(name: str, value: object) -> npt.NDArray[Any]:
+    """`value` as an array of any kind, without copying; refuses ragged rows, and masks that hide entries."""
     try:
-        return np.asarray(value)
+        found = np.asarray(value)
     except ValueError as error:
         raise InputError(f"{name}: expected an array, found rows of different lengths") from error
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise InputError(f"{name}: expected all entries, found a masked array with {int(value.mask.sum())} hidden")
+    return found
+
+
+def symbol_names(name: str, value: object) -> tuple[str, ...]:
+    """Symbols in the order of the species indices."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise InputError(f"{name}: expected a sequence of chemical symbols, found {value!r}")
+    symbols = tuple(value)
+    wrong = [symbol for symbol in symbols if not isinstance(symbol, str)]
+    if wrong:
+        raise InputError(f"{name}: expected a sequence of chemical symbols, found {wrong[0]!r} in it")
+    return symbols
 
 
 def _check_shape(name: str, array: npt.NDArray[Any], shape: Sequence[int | None]) -> None:

@@ -47,10 +47,16 @@ def checked_properties(properties: str | Iterable[str]) -> tuple[str, ...]:
     """Names to evaluate, each known and once."""
     if properties is DEFAULT_PROPERTIES:
         return DEFAULT_PROPERTIES
-    names = (properties,) if isinstance(properties, str) else tuple(dict.fromkeys(properties))
+    if not isinstance(properties, Iterable):
+        raise InputError(f"properties: expected a sequence of names, found {properties!r}")
+    names = (properties,) if isinstance(properties, str) else tuple(properties)
     for name in names:
+        if not isinstance(name, str):
+            raise InputError(f"properties: expected a sequence of names, found {name!r} in it")
         if name not in PROPERTIES:
-            near = difflib.get_close_matches(str(name), PROPERTIES, 1)
+            if "," in name:
+                raise InputError(f"properties: expected a sequence of names, found the one text {name!r}")
+            near = difflib.get_close_matches(name, PROPERTIES, 1)
             hint = f", did you mean {near[0]!r}?" if near else f", expected some of {', '.join(PROPERTIES)}"
             raise InputError(f"properties: {name!r} is unknown{hint}")
-    return names
+    return tuple(dict.fromkeys(names))

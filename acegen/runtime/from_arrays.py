@@ -13,11 +13,13 @@ from acegen.runtime.arrays import (
     FloatArray,
     Int32Array,
     Int64Array,
+    any_array,
     check_range,
     float_array,
     int32_array,
     int64_array,
     offsets,
+    symbol_names,
 )
 from acegen.runtime.edges import Shifts, share_multiples, share_vectors, sort_by_centre
 from acegen.runtime.from_atoms import shift_fields
@@ -46,7 +48,7 @@ class ArraysIn:
 def graph_from_arrays(given: ArraysIn) -> GraphBatch:
     """See `GraphBatch.from_arrays`."""
     species = _int32("species", given.species, None)
-    symbols = None if given.symbols is None else tuple(given.symbols)
+    symbols = None if given.symbols is None else symbol_names("symbols", given.symbols)
     check_range("species", species, 2**31 - 1 if symbols is None else len(symbols), "species indices")
     n_atoms = len(species)
     first_atom = _systems(given, n_atoms)
@@ -80,7 +82,7 @@ def graph_from_arrays(given: ArraysIn) -> GraphBatch:
         cells=cells,
         pbc=_pbc(given, cells),
         edge_order=order,
-        cutoff=None if given.cutoff is None else float(given.cutoff),
+        cutoff=None if given.cutoff is None else _cutoff(given.cutoff),
         symbols=symbols,
         **fields,
     )
@@ -88,6 +90,12 @@ def graph_from_arrays(given: ArraysIn) -> GraphBatch:
 
 def _int32(name: str, value: object, length: int | None) -> Int32Array:
     return int32_array(name, value, (length,))
+
+
+def _cutoff(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, float | int | np.floating | np.integer) or not value >= 0.0:
+        raise InputError(f"cutoff: expected a length in angstrom >= 0 or None, found {value!r}")
+    return float(value)
 
 
 def _systems(given: ArraysIn, n_atoms: int) -> Int64Array:
@@ -98,8 +106,8 @@ def _systems(given: ArraysIn, n_atoms: int) -> Int64Array:
         return offsets("first_atom", given.first_atom, None, n_atoms)
     if given.n_atoms is None:
         return np.array([0, n_atoms], np.int64)
-    counts = int64_array("n_atoms", np.atleast_1d(np.asarray(given.n_atoms)), (None,))
-    if (counts < 0).any() or int(counts.sum()) != n_atoms:
+    counts = int64_array("n_atoms", np.atleast_1d(any_array("n_atoms", given.n_atoms)), (None,))
+    if (counts < 0).any() or (counts > n_atoms).any() or int(counts.sum()) != n_atoms:  # else the sum may wrap
         raise InputError(f"n_atoms: expected counts >= 0 that sum to {n_atoms} (species), found {counts.tolist()[:8]}")
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
@@ -143,7 +151,7 @@ def _geometry(given: ArraysIn, n_atoms: int, n_edges: int) -> tuple[FloatArray |
 def _cells(given: ArraysIn, n_systems: int) -> FloatArray:
     if given.cells is None:
         return np.zeros((n_systems, 3, 3))
-    cells = np.asarray(given.cells)
+    cells = any_array("cells", given.cells)
     if cells.shape == (3, 3):
         cells = cells[None]
     return float_array("cells", cells, (n_systems, 3, 3), "angstrom")
@@ -152,7 +160,7 @@ def _cells(given: ArraysIn, n_systems: int) -> FloatArray:
 def _pbc(given: ArraysIn, cells: FloatArray) -> npt.NDArray[np.bool_]:
     if given.pbc is None:
         return np.asarray(cells.any(axis=2), np.bool_)
-    found = np.asarray(given.pbc)
+    found = any_array("pbc", given.pbc)
     shapes = ((), (3,), (len(cells), 3))
     if found.dtype != np.bool_ or found.shape not in shapes:
         raise InputError(
@@ -165,7 +173,7 @@ def _shifts(given: ArraysIn, systems: Int32Array, cells: FloatArray, n_edges: in
     """Distinct shifts of the edges: integers are cell multiples, floats Cartesian."""
     if given.shifts is None:
         return None
-    kind = np.asarray(given.shifts).dtype.kind
+    kind = any_array("shifts", given.shifts).dtype.kind
     if kind == "f":
         return share_vectors(float_array("shifts", given.shifts, (n_edges, 3), "angstrom"), systems)
     multiples = int32_array("shifts", given.shifts, (n_edges, 3))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.runtime.arrays import Int32Array, float_array
+from acegen.runtime.arrays import Int32Array, float_array, symbol_names
 from acegen.runtime.edges import Shifts, share_multiples
 from acegen.runtime.graph import GraphBatch, HasSpecies
 from acegen.runtime.neighbours import neighbour_list
@@ -113,7 +113,8 @@ def _species_and_cutoff(model: HasSpecies | float, species: Sequence[str] | None
             raise InputError(f"model: expected a model or a cutoff in angstrom > 0, found {model!r}")
         if species is None:
             raise InputError("species: expected the symbols in the order of the species indices with a bare cutoff")
-        return tuple(species), float(model)
+        return symbol_names("species", species), float(model)
     if not (hasattr(model, "species") and hasattr(model, "cutoff")):
         raise InputError(f"model: expected a model or a cutoff in angstrom > 0, found {type(model).__name__}")
-    return tuple(species) if species is not None else tuple(model.species), float(model.cutoff)
+    symbols = tuple(model.species) if species is None else symbol_names("species", species)
+    return symbols, float(model.cutoff)

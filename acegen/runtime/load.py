@@ -77,9 +77,11 @@ def read_manifest(folder: Path) -> Manifest:
     except FileNotFoundError as error:
         raise LoadError(f"{folder}: expected a bundle folder with manifest.json, found none") from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise LoadError(f"{path}: not a manifest this version reads ({error})") from error
+        raise LoadError(f"{path}: not a manifest this version reads ({error}): compile the bundle again") from error
     if manifest.format != FORMAT:
         raise LoadError(f"{path}: format {manifest.format}, expected {FORMAT}: compile the bundle again")
+    if not (manifest.name.isascii() and manifest.name.isidentifier()):
+        raise LoadError(f"{path}: name: expected a C identifier, found {manifest.name!r}")
     return manifest
 
 
@@ -115,7 +117,7 @@ def thread_count(threads: int | None) -> int:
         return threads
     text = os.environ.get("ACEGEN_THREADS", "").strip()
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
             raise InputError(f"ACEGEN_THREADS: expected an integer >= 1, found {text!r}")
         return int(text)
     if hasattr(os, "sched_getaffinity"):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acegen.errors import InputError, LoadError
-from acegen.runtime.arrays import FloatArray, float_array
+from acegen.runtime.arrays import FloatArray, any_array, float_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,11 +59,13 @@ def checked_weights(new: Sequence[npt.ArrayLike], like: Sequence[FloatArray]) ->
 
     A flat array [n_functions] is taken for a single density.
     """
+    if isinstance(new, str) or not hasattr(new, "__len__"):
+        raise InputError(f"weights: expected {len(like)} arrays, one per species, found {new!r}")
     if len(new) != len(like):
         raise InputError(f"weights: expected {len(like)} arrays, one per species, found {len(new)}")
     arrays = []
     for a, (value, old) in enumerate(zip(new, like, strict=True)):
-        found = np.asarray(value)
+        found = any_array(f"weights[{a}]", value)
         if found.ndim == 1 and old.shape[1] == 1:
             found = found[:, None]
         arrays.append(float_array(f"weights[{a}]", found, old.shape, "eV"))
