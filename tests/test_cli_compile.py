@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 import acegen
 from acegen.cli.difference import differences
 from acegen.cli.main import main
+from acegen.emit.bundle import write_bundle
+from acegen.errors import SpecError
+from acegen.manifest import Manifest
 
 FILES = {"README.md", "basis.txt", "manifest.json", "selftest.c", "si_pair.c", "si_pair.h", "weights.npz"}
 
@@ -82,6 +86,47 @@ def test_not_a_bundle_is_kept(specs: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["compile", str(specs / "si_pair.yaml"), "-o", str(tmp_path), "--source-only"]) == 2
     assert "exists and is not a bundle" in capsys.readouterr().err
     assert (tmp_path / "precious").read_text(encoding="utf-8") == "text"
+
+
+def test_foreign_files_are_kept(specs: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bundle with a file it does not list, or a link to nothing, is not replaced; without that file it is."""
+    arguments = ["compile", str(specs / "si_pair.yaml"), "--source-only", "-o"]
+    (bundle / "notes.txt").write_text("mine", encoding="utf-8")
+    assert main([*arguments, str(bundle)]) == 2
+    assert "holds notes.txt, which is no file of the bundle there" in capsys.readouterr().err
+    assert (bundle / "notes.txt").read_text(encoding="utf-8") == "mine"
+    (bundle / "notes.txt").unlink()
+    assert main([*arguments, str(bundle)]) == 0
+    link = bundle.parent / "link"
+    link.symlink_to(bundle.parent / "nothing")
+    assert main([*arguments, str(link)]) == 2
+    assert "is a link to nothing" in capsys.readouterr().err
+
+
+def test_old_bundle_returns(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the new folder cannot take its name, the old one has it again."""
+    rename = os.rename
+
+    def failing(source: str | Path, target: str | Path) -> None:
+        if Path(source).name == "new":
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    before = sorted(path.name for path in bundle.iterdir())
+    manifest = Manifest.from_json((bundle / "manifest.json").read_text(encoding="utf-8"))
+    with pytest.raises(SpecError, match="cannot be written"):
+        write_bundle(bundle, (), manifest, ())
+    assert sorted(path.name for path in bundle.iterdir()) == before
+
+
+def test_all_inputs_are_looked_at_first(specs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An input that is missing or given twice is refused before anything is written."""
+    one = str(specs / "si_pair.yaml")
+    for other, message in ((one, "is given twice"), (str(tmp_path / "none.yaml"), "found nothing")):
+        assert main(["compile", one, other, "-o", str(tmp_path / "all"), "--source-only"]) == 2
+        assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_good(specs: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

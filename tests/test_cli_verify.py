@@ -118,6 +118,9 @@ def test_jump_of_the_potential_is_no_fault(shared: Path, capsys: pytest.CaptureF
     rough = [check for check in found["checks"] if check["check"].startswith("smooth")]
     assert code == 0 and all(check["verdict"] == "not checked" for check in rough)
     assert all(check["note"].startswith("the potential itself jumps by ") for check in rough)
+    assert main(["verify", str(shared / "zoo" / "quirks" / "cheb_linear.yace")]) == 0
+    text = capsys.readouterr().out
+    assert "all good" not in text and "cheb_linear: good, but the potential itself jumps at the cutoff" in text
 
 
 def test_verdicts() -> None:

@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     for target in arguments.target.split(","):
         if target not in _TARGETS:
             raise SpecError(f"--target: found {target!r}, expected one of {', '.join(_TARGETS)}")
+    _refuse_inputs(arguments.inputs)
     same, taken = True, dict[Path, Path]()
     with Progress(_STAGES * len(arguments.inputs)) as progress:
         for number, path in enumerate(arguments.inputs):
@@ -66,6 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     if not same:
         print(f"to update: {_update_command(arguments)}")
     return 0 if same else 1
+
+
+def _refuse_inputs(paths: list[Path]) -> None:
+    """Inputs that are not there, or given twice, before the first bundle is written."""
+    for number, path in enumerate(paths):
+        if not path.exists():
+            raise SpecError(f"{path}: expected a specification or a potential, found nothing")
+        if path.resolve() in [other.resolve() for other in paths[:number]]:
+            raise SpecError(f"{path}: is given twice, expected different inputs")
 
 
 def _compile(path: Path, arguments: argparse.Namespace, progress: Progress, number: int) -> Compiled:

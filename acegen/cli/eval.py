@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from acegen.cli.arguments import add_precision, add_subject, positive
 from acegen.cli.progress import Progress
-from acegen.errors import InputError
+from acegen.errors import InputError, LoadError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -51,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = _wanted(arguments.properties)
     path: Path = arguments.structures
+    if not arguments.input.expanduser().exists():
+        raise LoadError(f"{arguments.input}: expected a bundle folder, a specification or a potential, found nothing")
     n_frames = count_frames(path)
     import acegen
 
@@ -154,7 +156,10 @@ def _written_aside(path: Path) -> Iterator[Any]:
         raise InputError(f"{path}: is a folder, expected the name of a file to write")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: cannot be written, there is no folder {path.parent}")
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent, text=True)
+    try:
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent, text=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             yield file

@@ -118,6 +118,8 @@ def _naming(place: str) -> Iterator[None]:
 
 
 def _text(subject: Subject, checks: list[Check]) -> str:
+    from acegen.cli.verify_derivatives import JUMPS
+
     rows = []
     for check in checks:
         measured = "-" if check.measured is None else f"{check.measured:.1e}"
@@ -131,10 +133,11 @@ def _text(subject: Subject, checks: list[Check]) -> str:
     failed = sum(check.failed for check in checks)
     n_atoms = subject.base_graph.n_atoms
     end = f"{len(checks) - failed} of {len(checks)} good" if failed else "all good"
+    if not failed and any(check.note.startswith(JUMPS) for check in checks):
+        end = "good, but the potential itself jumps at the cutoff"
     return (
         table(head, rows)
         + f"\n\n{subject.model.name}: {end} ({len(subject.structures)} structures, {n_atoms} atoms; "
-        + ""
         + "errors relative to the largest site energy, force, virial, and value of each B)"
     )
 

@@ -45,6 +45,9 @@ class _Worst:
         return Check(self.name, self.error if self.n_resolved or not self.n else None, _LIMIT, note)
 
 
+JUMPS = "the potential itself jumps by"  # opens the note of a check that the potential, not the kernel, spoils
+
+
 def finite_differences(subject: Subject) -> list[Check]:
     """Every force and virial component is the derivative of the energy."""
     forces, virial = _Worst("finite differences: forces"), _Worst("finite differences: virial")
@@ -147,7 +150,7 @@ def smoothness(subject: Subject) -> list[Check]:
         ("energy", "forces"), jumps, limits, (1.0, subject.largest_force), own, strict=True
     ):
         belongs = mine > limit * scale and abs(mine - jump) <= 1e-6 * mine
-        note = f"the potential itself jumps by {mine:.1e}" if belongs else ""
+        note = f"{JUMPS} {mine:.1e}" if belongs else ""
         checks.append(Check(f"smooth at the cutoff: {name}", None if belongs else jump / scale, limit, note))
     return checks
 

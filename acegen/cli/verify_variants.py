@@ -21,6 +21,7 @@ from acegen.runtime.model import Model
 # The kernel under test itself is the one from the cache, built with the flags that users get.
 _FLAGS = ("-std=c11", "-O0", "-fPIC")
 _FLAT_LIMIT = 1500  # monomials: beyond, the textbook form takes long to write and compile
+_NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _ERRORS = re.compile(r"largest error of site energies (\S+) eV, of forces (\S+) eV/A")
 
 
@@ -116,6 +117,19 @@ def selftest(subject: Subject) -> list[Check]:
         return [Check(name, float("inf"), 0.0, f"does not compile: {first}")]
     result = subprocess.run([str(program)], capture_output=True, text=True, errors="replace", check=False)
     match = _ERRORS.search(result.stdout)
-    error = max(float(match[1]), float(match[2])) if match else float("inf")
-    # its own limit is relative to the largest value, only the exit code knows the verdict
-    return [Check(name, error, error if result.returncode == 0 else 0.0, "" if match else "unexpected output")]
+    if match is None:
+        return [Check(name, float("inf"), 0.0, "unexpected output")]
+    limit, energy, force = _frozen(sources[-1].read_text(encoding="utf-8"))
+    error = max(float(match[1]) / energy, float(match[2]) / force)
+    # the exit code knows the verdict; errors are printed with two digits
+    return [Check(name, min(error, limit), limit) if result.returncode == 0 else Check(name, error, 0.0)]
+
+
+def _frozen(text: str) -> tuple[float, float, float]:
+    """Limit of a selftest.c and what it is relative to: largest energy (at least 1 eV) and force (1e-3 eV/angstrom)."""
+    limit = re.search(r"define ACEGEN_TOLERANCE (\S+)", text)
+    sizes = [1.0, 1e-3]
+    for k, array in enumerate(("ENERGIES", "FORCES")):
+        found = re.search(rf"{array}\[[^=]*= \{{(.*?)\n\}};", text, re.DOTALL)
+        sizes[k] = max([sizes[k], *(abs(float(x)) for x in _NUMBER.findall(found[1] if found else ""))])
+    return float(limit[1]) if limit else 0.0, sizes[0], sizes[1]

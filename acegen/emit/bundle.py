@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import tempfile
@@ -109,17 +110,46 @@ def contents(
     return out
 
 
+def refuse_foreign(folder: Path) -> None:
+    """A folder that exists must be empty or a bundle, with no file that the bundle does not list.
+
+    Raises:
+        SpecError: it is something else.
+    """
+    if folder.is_symlink() and not folder.exists():
+        raise SpecError(f"{folder}: is a link to nothing, expected a new or a bundle folder")
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SpecError(f"{folder}: is a file, expected a new or a bundle folder")
+    found = sorted(path.name for path in folder.iterdir())
+    if not found:
+        return
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        own = {"manifest.json", *(str(name) for name, _ in manifest["files"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SpecError(
+            f"{folder}: exists and is not a bundle (no manifest.json of one), expected a new or a bundle folder"
+        ) from None
+    foreign = [name for name in found if name not in own]
+    if foreign:
+        raise SpecError(
+            f"{folder}: holds {foreign[0]}, which is no file of the bundle there, "
+            "expected a new folder or one with nothing else in it"
+        )
+
+
 def write_bundle(
     folder: Path, files: tuple[SourceFile, ...], manifest: Manifest, binary: tuple[tuple[str, bytes], ...]
 ) -> None:
-    """Write aside, then rename; a folder that is not a bundle is never replaced.
+    """Write aside, then rename; a folder that is not a bundle, or holds other files too, is never replaced.
 
     Raises:
-        SpecError: `folder` exists and is not a bundle, or cannot be written.
+        SpecError: `folder` exists and is not a bundle, holds files that are not its own, or cannot be written.
     """
     folder = Path(os.path.abspath(folder))
-    if folder.exists() and not (folder / "manifest.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SpecError(f"{folder}: exists and is not a bundle (no manifest.json), expected a new or a bundle folder")
+    refuse_foreign(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -128,9 +158,15 @@ def write_bundle(
             new.mkdir()
             for path, raw in contents(files, manifest, binary).items():
                 (new / path).write_bytes(raw)
+            old = aside / "old"
             if folder.exists():
-                os.rename(folder, aside / "old")
-            os.rename(new, folder)
+                os.rename(folder, old)
+            try:
+                os.rename(new, folder)
+            except OSError:
+                if old.exists():
+                    os.rename(old, folder)
+                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
