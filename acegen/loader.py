@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acegen.build.cache import cache_folder, digest_of
-from acegen.errors import BuildError, LoadError, SpecError
+from acegen.build.cache import cache_folder, digest_of, unwritable
+from acegen.errors import LoadError, SpecError
 from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
 
@@ -109,10 +109,10 @@ def _compiled(source: Path, precision: str | None) -> Path:
         with tempfile.TemporaryDirectory(prefix="bundle-", dir=shelf) as scratch:
             _shelve(source, Path(scratch), folder, precision)
     except OSError as error:
-        raise _cache_full(shelf, error) from error
+        raise unwritable(shelf, error) from error
     except SpecError as error:
         if isinstance(error.__cause__, OSError) and shelf.as_posix() in str(error):
-            raise _cache_full(shelf, error.__cause__) from error
+            raise unwritable(shelf, error.__cause__) from error
         raise
     return folder
 
@@ -128,11 +128,6 @@ def _shelve(source: Path, scratch: Path, folder: Path, precision: str | None) ->
     except OSError:
         if not _is_whole(folder):  # else another process was faster, and wrote the same
             raise
-
-
-def _cache_full(shelf: Path, error: OSError) -> BuildError:
-    reason = error.strerror or str(error)
-    return BuildError(f"cache folder {shelf}: cannot be written ({reason}); set ACEGEN_CACHE to a folder that can")
 
 
 def _is_whole(folder: Path) -> bool:

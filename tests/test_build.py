@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -179,6 +180,38 @@ def test_compiler_order(tmp_path, monkeypatch):
     monkeypatch.delenv("ACEGEN_CC")
     monkeypatch.setenv("CC", "no-such-compiler")
     assert cc.find_compiler().command[0] != "no-such-compiler"
+
+
+def test_commands_that_are_no_compiler(tmp_path, monkeypatch):
+    """An open quotation, and a program that ends well and writes nothing, are sentences."""
+    monkeypatch.setenv("ACEGEN_CC", "gcc '-O2")
+    with pytest.raises(BuildError, match='ACEGEN_CC: expected a C compiler command, found "gcc \'-O2"'):
+        cc.find_compiler()
+    monkeypatch.setenv("ACEGEN_CC", "true")
+    with pytest.raises(BuildError, match=r"ended without an error and wrote no library, full log in .*\.log"):
+        cache.cached_library([write(tmp_path, SOURCE % 1)])
+
+
+def test_full_disk_names_the_cache(tmp_path, monkeypatch, folder):
+    """No room in the cache: the folder and the variable that moves it are named."""
+    source = write(tmp_path, SOURCE % 1)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "_write_whole", full)
+    with pytest.raises(BuildError, match=rf"cache folder {folder}: .* \(No space left .*; set ACEGEN_CACHE"):
+        cache.cached_library([source])
+
+
+def test_cache_warning_points_at_the_caller(tmp_path, monkeypatch):
+    """The warning of a cache that cannot be written shows the line outside acegen, however deep the call."""
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("ACEGEN_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path))
+    with pytest.warns(RuntimeWarning, match="cannot be written") as seen:
+        cache.cached_library([write(tmp_path, SOURCE % 4)])
+    assert seen[0].filename == __file__
 
 
 def test_unwritable_cache_falls_back(tmp_path, monkeypatch):

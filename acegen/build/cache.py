@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -37,9 +38,17 @@ def _cache_folder(wanted: str, temporary: str) -> Path:
         f"cache folder {folder} cannot be written ({problem}); compiled kernels go to {fallback}: "
         "set ACEGEN_CACHE to a folder that can",
         RuntimeWarning,
-        stacklevel=3,
+        stacklevel=_outside(),
     )
     return fallback
+
+
+def _outside() -> int:
+    """Stack level, counted from the caller, of the first frame that is not of acegen: where a warning helps."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "acegen":
+        frame, level = frame.f_back, level + 1
+    return max(level, 1)
 
 
 def _why_unwritable(folder: Path) -> str | None:
@@ -85,14 +94,23 @@ def cached_library(sources: Sequence[Path], headers: Sequence[Path] = (), define
         defines: preprocessor definitions, "NAME=value".
 
     Raises:
-        BuildError: no compiler, or it failed.
+        BuildError: no compiler, or it failed, or the cache folder is full.
     """
     folder = cache_folder()
     compiler = find_compiler()
-    flags = (*cached_flags(compiler, folder), *(f"-D{define}" for define in defines))
-    key = _key(compiler, flags, sources, headers)
-    pointer = folder / f"{key}.json"
-    return _undamaged(pointer) or _build(compiler, flags, sources, pointer)
+    try:
+        flags = (*cached_flags(compiler, folder), *(f"-D{define}" for define in defines))
+        key = _key(compiler, flags, sources, headers)
+        pointer = folder / f"{key}.json"
+        return _undamaged(pointer) or _build(compiler, flags, sources, pointer)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> BuildError:
+    """What to say when the cache cannot be written, for example because the disk is full."""
+    reason = error.strerror or str(error)
+    return BuildError(f"cache folder {folder}: cannot be written ({reason}); set ACEGEN_CACHE to a folder that can")
 
 
 def cached_flags(compiler: Compiler, folder: Path) -> tuple[str, ...]:

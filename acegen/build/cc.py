@@ -64,11 +64,11 @@ def find_compiler() -> Compiler:
 def _find_compiler(wanted: str, usual: str, search_path: str) -> Compiler:
     del search_path  # only a part of the cache key
     if wanted.strip():
-        compiler = _try_command(tuple(shlex.split(wanted)))
+        compiler = _try_command(_words(wanted))
         if compiler is None:
             raise BuildError(f"ACEGEN_CC: expected a C compiler command, found {wanted!r}, which cannot be run")
         return compiler
-    candidates = [tuple(shlex.split(usual)), ("gcc",), ("clang",)]
+    candidates = [_words(usual), ("gcc",), ("clang",)]
     if importlib.util.find_spec("ziglang") is not None:
         candidates.append((sys.executable, "-m", "ziglang", "cc"))
     for command in candidates:
@@ -79,6 +79,14 @@ def _find_compiler(wanted: str, usual: str, search_path: str) -> Compiler:
         "no C compiler found: install gcc or clang, or `pip install ziglang`, or name one in the environment "
         "variable ACEGEN_CC"
     )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """The words of a command as a shell would split it; none when a quotation is not closed."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return ()
 
 
 def _try_command(command: tuple[str, ...]) -> Compiler | None:
@@ -150,6 +158,11 @@ def compile_library(
     for code, text in results:
         if code != 0:
             raise BuildError(_failure(text, compiler, log))
+    if not library.is_file():
+        raise BuildError(
+            f"the C compiler {shlex.join(compiler.command)} ended without an error and wrote no library, "
+            f"full log in {log}: is it a compiler? (ACEGEN_CC, CC)"
+        )
 
 
 def _run(command: list[str]) -> tuple[int, str]:
