@@ -10,10 +10,10 @@ preset                ace1 | ace_jax                                      defaul
 name                  C identifier (the file stem)                        name of the model and of its C functions
 elements              list of chemical symbols                            species, in this order
 order                 1..6                                                correlation order: factors of A in a product
-degree                number, or a list with one value per order          total degree: sum of n + l_weight l <= degree
+degree                number 1..64, or a list with one value per order    total degree: sum of n + l_weight l <= degree
 l_weight              number > 0 (1.5)                                    weight of l in the degree
 level_tolerance       number >= 0 (1e-9; preset ace1: 0)                  slack in that comparison
-n_max, l_max          list with one value per order                       instead of degree: largest n and l per order
+n_max, l_max          list with one value per order                       instead of degree: largest n and l, up to 64
 row_order             by_order | lexicographic (by_order)                 order of the rows of B; ace-jax has the second
 cutoff                length > 0 (ace1: 2.5 r0; ace_jax: 5.5)             strictly r < cutoff contributes
 angular               spherical | solid (spherical; ace_jax: solid)       Y_lm or r^l Y_lm
