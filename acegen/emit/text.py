@@ -166,8 +166,7 @@ def table_number(radials: Sequence[tuple[int, int, int, int]], plan: Plan, posit
 
 def harmonic_start(tile: PoolTile, block: int) -> int:
     """Where the harmonics of a tile start in Y[l][slot][2l+1]."""
-    l = tile.stride // 2
-    return l * l * block + tile.harmonic - l * l
+    return tile.l**2 * block + tile.harmonic - tile.l**2
 
 
 def combination_shapes(plan: Plan) -> list[int]:
@@ -175,9 +174,9 @@ def combination_shapes(plan: Plan) -> list[int]:
     return sorted({c.rows for e in plan.edges for c in e.combinations})
 
 
-def contraction_shapes(plan: Plan) -> list[int]:
-    """Distinct numbers of columns of the contractions."""
-    return sorted({t.columns for e in plan.edges for t in e.contractions})
+def contraction_shapes(plan: Plan) -> list[tuple[int, int]]:
+    """Distinct contractions: number of columns, and the first column with an angular part (1 if l = 0 comes first)."""
+    return sorted({(t.columns, int(t.harmonic == 0)) for e in plan.edges for t in e.contractions})
 
 
 def mix_shapes(plan: Plan) -> list[int]:

@@ -132,7 +132,7 @@ class EdgeBuilder:
             tuple(bool(name) for name in names),
             n_primitives,
             combinations,
-            tuple((p.l, p.primitives, p.offset - base) for p in pools),
+            tuple((p.l, p.primitives, p.offset - base, p.stride) for p in pools),
             core,
             core_constant,
         )
@@ -212,22 +212,30 @@ def _tiles(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[PoolTi
     """Register tiles rows x columns <= accumulators, columns <= 5 harmonics of one l."""
     tiles = []
     for pool in pools:
-        stride = 2 * pool.l + 1
-        for column, columns in _spread(stride, 5 if stride > 4 else stride):
+        width = 2 * pool.l + 1
+        for column, columns in _spread(width, 5 if width > 4 else width):
             for k, position, length in _runs(pool.primitives):
                 for start, rows in _spread(length, max(1, accumulators // columns)):
-                    out = pool.offset - base + (position + start) * stride + column
-                    tiles.append(PoolTile(rows, columns, k + start, pool.l**2 + column, out, stride))
+                    out = pool.offset - base + (position + start) * pool.stride + column
+                    tiles.append(PoolTile(pool.l, rows, columns, k + start, pool.l**2 + column, out, pool.stride))
     return tuple(tiles)
 
 
 def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[Contraction, ...]:
-    """Backward: four accumulators per component, value and slope of two slots."""
-    out = []
+    """Backward: two accumulators per component, value and slope; consecutive degrees of the same rows together."""
+    groups: list[list[PoolBlock]] = []
     for pool in pools:
-        stride = 2 * pool.l + 1
-        for column, columns in _spread(stride, max(1, accumulators // 4)):
-            for run, (k, position, length) in enumerate(_runs(pool.primitives)):
-                pooled = pool.offset - base + position * stride + column
-                out.append(Contraction(length, columns, k, pool.l**2 + column, pooled, stride, run > 0))
+        last = groups[-1][-1] if groups else None
+        if last and last.primitives == pool.primitives and last.l + 1 == pool.l and last.stride == pool.stride:
+            groups[-1].append(pool)
+        else:
+            groups.append([pool])
+    out = []
+    for group in groups:
+        width = sum(2 * pool.l + 1 for pool in group)
+        for column, columns in _spread(width, max(1, accumulators // 2)):
+            for run, (k, position, length) in enumerate(_runs(group[0].primitives)):
+                pooled = group[0].offset - base + position * group[0].stride + column
+                harmonic = group[0].l ** 2 + column
+                out.append(Contraction(length, columns, k, harmonic, pooled, group[0].stride, run > 0))
     return tuple(out)

@@ -167,7 +167,7 @@ def _centre_plan(
     for mix in program.mixes:
         pool = program.pools[mix.pool]
         n, k = mix.matrix.shape
-        mixes.append(MixPlan(2 * mix.l + 1, n, k, pool.offset, mix.offset, first, mix.add))
+        mixes.append(MixPlan(2 * mix.l + 1, n, k, pool.offset, pool.stride, mix.offset, first, mix.add))
         tables.append(mix.matrix.ravel())
         first += n * k
     unit = (

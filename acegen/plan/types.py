@@ -48,8 +48,9 @@ class RadialPlan:
 
 @dataclass(frozen=True, slots=True)
 class PoolTile:
-    """Pool `rows` primitives from `first` with `columns` harmonics from `harmonic` into offset `out`."""
+    """Pool `rows` primitives from `first` with `columns` harmonics of degree l from `harmonic` into offset `out`."""
 
+    l: int
     rows: int
     columns: int
     first: int
@@ -60,7 +61,10 @@ class PoolTile:
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
-    """Backward counterpart: sum over `rows` primitives from `first` of `columns` components at `pooled`."""
+    """Backward counterpart: sum over `rows` primitives from `first` of `columns` components at `pooled`.
+
+    Components may belong to several consecutive degrees; that of degree 0 needs no angular part.
+    """
 
     rows: int
     columns: int
@@ -127,6 +131,7 @@ class MixPlan:
     n_leaves: int
     n_primitives: int
     pooled: int
+    stride: int  # components from one pooled row to the next
     leaf: int
     first: int  # in the mixing table
     add: bool

@@ -28,7 +28,7 @@ def nodes(program: Program, pooled: np.ndarray) -> np.ndarray:
     for mix in program.mixes:
         pool = program.pools[mix.pool]
         n = 2 * pool.l + 1
-        values = mix.matrix @ x[pool.offset : pool.offset + n * len(pool.primitives)].reshape(-1, n)
+        values = mix.matrix @ np.array([x[pool.row(k) : pool.row(k) + n] for k in pool.primitives])
         part = slice(mix.offset, mix.offset + values.size)
         x[part] = values.ravel() + (x[part] if mix.add else 0.0)
     for group in program.steps:

@@ -50,19 +50,30 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
     wanted = _wanted(centre, bonds, spans, [*product, *single])
     direct = _direct(centre, spans, product, wanted)
     pools, combinations, leaf_offset = [], [], [-1] * len(centre.channels)
+    placed: set[tuple[int, int]] = set()
     offset, derived = 0, [bond.n_primitives for bond in bonds]
     for (b, l), used in sorted(wanted.items()):
+        if (b, l) in placed:
+            continue
         if (b, l) in direct:
             channels, sources, matrix = direct[b, l]
             combinations.append(Combination(b, derived[b], sources, matrix))
-            pools.append(PoolBlock(b, l, tuple(range(derived[b], derived[b] + len(channels))), offset))
+            rows = tuple(range(derived[b], derived[b] + len(channels)))
+            pools.append(PoolBlock(b, l, rows, offset, 2 * l + 1))
             for c in channels:
                 leaf_offset[c] = offset
                 offset += 2 * l + 1
             derived[b] += len(channels)
         elif used:
-            pools.append(PoolBlock(b, l, tuple(sorted(used)), offset))
-            offset += len(used) * (2 * l + 1)
+            # degrees with the same primitives side by side: whole register tiles in the contraction
+            same = [ll for (bb, ll), other in sorted(wanted.items()) if bb == b and other == used and (b, ll) not in direct]
+            stride = sum(2 * ll + 1 for ll in same)
+            first = offset
+            for ll in same:
+                pools.append(PoolBlock(b, ll, tuple(sorted(used)), first, stride))
+                placed.add((b, ll))
+                first += 2 * ll + 1
+            offset += len(used) * stride
     n_pooled = offset
     where = {(p.neighbour, p.l): i for i, p in enumerate(pools)}
     mixed = _alias(centre, spans, [c for c in product if leaf_offset[c] < 0], pools, where, leaf_offset)
@@ -71,8 +82,7 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
     folded = []
     for b, bond in enumerate(bonds):
         for p in range(bond.folded):
-            pool = pools[where[b, 0]]
-            folded.append((pool.offset + pool.primitives.index(bond.n_primitives - bond.folded + p), p))
+            folded.append((pools[where[b, 0]].row(bond.n_primitives - bond.folded + p), p))
     return Leaves(
         tuple(pools),
         tuple(combinations),
@@ -175,8 +185,7 @@ def _alias(
         live = [(b, row) for b, row in spans[c] if np.any(row)]
         if len(live) == 1 and np.count_nonzero(live[0][1]) == 1 and live[0][1].max() == 1.0:
             pool = pools[where[live[0][0], channel.l]]
-            k = pool.primitives.index(int(np.argmax(live[0][1])))
-            leaf_offset[c] = pool.offset + k * (2 * channel.l + 1)
+            leaf_offset[c] = pool.row(int(np.argmax(live[0][1])))
         else:
             mixed.setdefault((channel.neighbour, channel.l), []).append(c)
     return mixed
@@ -196,8 +205,7 @@ def _linear_terms(
         factor = float(np.sum(function.coefficients))
         for b, coefficients in spans[function.channels[0]]:
             for k in np.nonzero(coefficients)[0]:
-                pool = pools[where[b, 0]]
-                o = pool.offset + pool.primitives.index(int(k))
+                o = pools[where[b, 0]].row(int(k))
                 row = rows.setdefault(o, {})
                 row[f] = row.get(f, 0.0) + factor * float(coefficients[k])
     offsets = sorted(rows)

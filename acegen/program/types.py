@@ -60,12 +60,20 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class PoolBlock:
-    """Pooled sums of one neighbour species and l: rows k (primitives), 2l+1 components each."""
+    """Pooled sums of one neighbour species and l: rows k (primitives), 2l+1 components each.
+
+    Degrees that pool the same primitives lie side by side: a row k holds all their components.
+    """
 
     neighbour: int
     l: int
     primitives: tuple[int, ...]
     offset: int  # component offset in X of the first row
+    stride: int  # components from one row to the next
+
+    def row(self, primitive: int) -> int:
+        """Component offset in X of a primitive's row."""
+        return self.offset + self.stride * self.primitives.index(primitive)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
