@@ -182,15 +182,27 @@ def _spread(total: int, largest: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(cuts)]
 
 
+def _joined(combinations: list[Combination]) -> list[tuple[tuple[int, ...], int, np.ndarray]]:
+    """Combinations of the same primitives as one: (sources, first, matrix); fewer, fuller register tiles."""
+    out: list[tuple[tuple[int, ...], int, np.ndarray]] = []
+    for c in combinations:
+        if out and out[-1][0] == c.sources and out[-1][1] + len(out[-1][2]) == c.first:
+            sources, first, matrix = out[-1]
+            out[-1] = (sources, first, np.vstack([matrix, c.matrix]))
+        else:
+            out.append((c.sources, c.first, c.matrix))
+    return out
+
+
 def _combinations(combinations: list[Combination], accumulators: int) -> tuple[tuple[CombinationPlan, ...], np.ndarray]:
     """Register tiles of the combinations (two accumulators a row, value and slope) and their numbers [k][row]."""
     plans: list[CombinationPlan] = []
     numbers: list[np.ndarray] = []
     constant = 0
-    for c in combinations:
-        for start, rows in _spread(len(c.matrix), max(1, accumulators // 2)):
-            part = c.matrix[start : start + rows].T.ravel()
-            plans.append(CombinationPlan(rows, len(c.sources), c.sources[0], c.first + start, constant))
+    for sources, first, matrix in _joined(combinations):
+        for start, rows in _spread(len(matrix), max(1, accumulators // 2)):
+            part = matrix[start : start + rows].T.ravel()
+            plans.append(CombinationPlan(rows, len(sources), sources[0], first + start, constant))
             numbers.append(part)
             constant += part.size
     return tuple(plans), np.concatenate(numbers) if numbers else np.zeros(0)

@@ -12,6 +12,7 @@ from acegen.program.types import Fold, Program
 
 _ROWS_PER_BLOCK = 64  # rows of one straight-line function: compile time is linear in blocks of this size
 _LITERAL_CALLS = 400  # products called one by one below this number, looped over a table above
+_SHORT_GAP = 32  # written components between two runs that are not worth a second call to clear
 _FILL = 1.35  # largest ratio of stored to used coefficients in a tile
 
 
@@ -119,8 +120,26 @@ def shape_plan(
         basis=(table, indices, values),
         n_basis_entries=n_linear + len(program.entries.x),
         n_functions=program.n_functions,
+        unwritten=_unwritten(program),
     )
     return plan, coefficient_map
+
+
+def _unwritten(program: Program) -> tuple[tuple[int, int], ...]:
+    """Runs of components without a row in Y = C X, to be cleared; short gaps between runs are cleared too."""
+    written = np.zeros(program.n_components, bool)
+    entries = program.entries
+    for offsets in (entries.x, entries.y):
+        for n, offset in zip(entries.components.tolist(), offsets.tolist(), strict=True):
+            written[offset : offset + n] = True
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], written, [True]]).astype(np.int8)))
+    runs: list[tuple[int, int]] = []
+    for start, stop in edges.reshape(-1, 2).tolist():
+        if runs and start - sum(runs[-1]) < _SHORT_GAP:
+            runs[-1] = (runs[-1][0], stop - runs[-1][0])
+        else:
+            runs.append((start, stop - start))
+    return tuple(runs)
 
 
 def _unrolled(

@@ -190,6 +190,7 @@ class ShapePlan:
     basis: tuple[np.ndarray, np.ndarray, np.ndarray]  # int table, fold indices, fold values
     n_basis_entries: int
     n_functions: int
+    unwritten: tuple[tuple[int, int], ...]  # (start, length) of components that no row or tile of Y = C X writes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
