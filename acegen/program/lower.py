@@ -1,11 +1,11 @@
-"""Stage 3: Potential -> one Program per centre species, in the form that needs fewer operations."""
+"""Stage 3: Potential -> one Program per centre species, in the form that costs less."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from acegen.potential import Potential
-from acegen.program.cost import product_operations
+from acegen.program.cost import product_cost
 from acegen.program.coupled import NotInvariant, coupled
 from acegen.program.flat import flat
 from acegen.program.leaves import lay_out
@@ -54,7 +54,7 @@ def lower_centre(potential: Potential, centre: int, form: str = "auto") -> Progr
                 n_densities=this.embedding.n_densities,
             )
         )
-    return min(found, key=product_operations) if found else None
+    return min(found, key=product_cost) if found else None
 
 
 def _stack(first: Fold, second: Fold) -> Fold:
