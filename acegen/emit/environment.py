@@ -9,7 +9,7 @@ from importlib import resources
 import jinja2
 
 from acegen import manifest
-from acegen.emit import sections, text
+from acegen.emit import radial, sections, text
 from acegen.emit.printer import number, real
 
 _TABLES = {"evaluate": manifest.EVALUATE, "site": manifest.SITE, "workspace": manifest.WORKSPACE}
@@ -34,13 +34,15 @@ def environment() -> jinja2.Environment:
         c=number,
         real=real,
         prototype=_prototype,
-        statements=sections.radial_statements,
-        head_statements=sections.head_statements,
+        statements=radial.radial_statements,
+        start_statements=radial.start_statements,
+        start_size=radial.start_size,
+        head_statements=radial.head_statements,
         double_statements=sections.double_statements,
         harmonics=sections.harmonics,
         harmonics_adjoint=sections.harmonics_adjoint,
         harmonics_formula=sections.harmonics_formula,
-        tabulated=sections.tabulated,
+        tabulated=radial.tabulated,
     )
     for name in (
         "table integers doubles padded padded_size widest products slopes select_first select_second terms "

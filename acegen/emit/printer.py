@@ -6,7 +6,8 @@ Two dialects: "lanes" (vector types of the kernel, functions vec_exp, vec_select
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import sympy
 from sympy.core.relational import Relational
@@ -15,7 +16,7 @@ from acegen.maths.section import Assign, Section
 
 _FUNCTIONS = {
     "lanes": {"exp": "vec_exp", "sin": "vec_sin", "cos": "vec_cos", "sqrt": "vec_sqrt", "pow": "vec_pow",
-              "Max": "vec_max", "Min": "vec_min", "Abs": "vec_abs"},
+              "Max": "vec_max", "Min": "vec_min", "Abs": "vec_abs", "keep": "vec_keep"},
     "double": {"exp": "exp", "sin": "sin", "cos": "cos", "sqrt": "sqrt", "pow": "pow",
                "Max": "fmax", "Min": "fmin", "Abs": "fabs"},
 }  # fmt: skip
@@ -34,10 +35,19 @@ def real(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Printer:
-    """Prints expressions; `lanes` names the symbols that are vectors (all others are scalars)."""
+    """Prints expressions; `lanes` names the symbols that are vectors (all others are scalars).
+
+    `ready` says after how many dependent operations a symbol is known.  Terms and factors are printed in that
+    order: C adds from left to right, so the one that is waited for is the last multiply-add and not the first.
+    """
 
     dialect: str
     lanes: frozenset[str]
+    ready: Mapping[str, int] = field(default_factory=dict)
+
+    def wait(self, expression: sympy.Basic) -> int:
+        """Dependent operations before the last symbol of an expression is known."""
+        return max((self.ready.get(s.name, 0) for s in expression.free_symbols), default=0)
 
     def is_lane(self, expression: sympy.Basic) -> bool:
         """True when the value differs from lane to lane."""
@@ -82,6 +92,10 @@ class Printer:
     def _sum(self, e: sympy.Expr, level: int) -> str:
         terms = list(e.args)
         terms.sort(key=lambda t: (t.could_extract_minus_sign(), t.is_number))
+        terms.sort(key=self.wait)
+        # the product before a plain term is one multiply-add all the same, and reads better than a leading minus
+        if not terms[1].could_extract_minus_sign() and _is_plain(terms[0]) and not _is_plain(terms[1]):
+            terms[:2] = terms[1], terms[0]
         out = ""
         for term in terms:
             if out and term.could_extract_minus_sign():
@@ -104,6 +118,7 @@ class Printer:
                 below.append(factor.base ** (-factor.exp))
             else:
                 above.append(factor)
+        above.sort(key=self.wait)
         above.sort(key=self.is_lane)  # scalar factors first: one broadcast
         text = "*".join(self._print(f, 2) for f in above) or self.literal(1.0)
         if below:
@@ -143,6 +158,16 @@ class Printer:
         return text
 
 
+def _is_plain(term: sympy.Expr) -> bool:
+    """A symbol or number, with either sign."""
+    return bool(term.is_number or term.is_Symbol or (-term).is_Symbol)
+
+
+def _steps(expression: sympy.Expr) -> int:
+    """Roughly how many dependent operations a statement adds."""
+    return 12 if expression.has(sympy.exp, sympy.sin, sympy.cos) else 1
+
+
 def statements(
     section: Section, dialect: str, inputs: frozenset[str], outputs: dict[str, str] | None = None
 ) -> tuple[str, ...]:
@@ -150,24 +175,29 @@ def statements(
 
     Args:
         section: what to print; inputs: names that are vectors (dialect "lanes") on entry;
-        outputs: where an output symbol is stored besides its own name, {"g_1": "g[0]"}.
+        outputs: where a symbol is stored as soon as it is known, {"g_1": "g[0]"}.
     """
     lanes = set(inputs)
+    ready: dict[str, int] = {}
     lines: list[str] = []
     body = list(section.body)
     done: set[int] = set()
     for q, assign in enumerate(body):
         if q in done:
             continue
-        printer = Printer(dialect, frozenset(lanes))
+        printer = Printer(dialect, frozenset(lanes), ready)
+        if dialect == "lanes":
+            ready[assign.target.name] = printer.wait(assign.value) + _steps(assign.value)
         partner = _sine_partner(body, q)
         if dialect == "lanes" and partner is not None:
             done.add(partner)
             pair = {type(a.value).__name__: a for a in (assign, body[partner])}
             sine, cosine = pair["sin"].target.name, pair["cos"].target.name
+            ready[sine] = ready[cosine] = ready[assign.target.name]
             lanes.update((sine, cosine))
             lines.append(f"vec {sine}, {cosine};")
-            lines.append(f"vec_sin_cos({printer(assign.value.args[0])}, &{sine}, &{cosine});")
+            call = "vec_sin_cos_beyond" if _mostly_zero(assign.value.args[0], body) else "vec_sin_cos"
+            lines.append(f"{call}({printer(assign.value.args[0])}, &{sine}, &{cosine});")
             continue
         name = assign.target.name
         if dialect == "double":
@@ -178,11 +208,15 @@ def statements(
                 lanes.add(name)
         tail = f"  /* {assign.comment} */" if assign.comment else ""
         lines.append(f"const {kind} {name} = {printer(assign.value)};{tail}")
-    for symbol in section.outputs:
-        if outputs and symbol.name in outputs:
-            printer = Printer(dialect, frozenset(lanes))
-            lines.append(f"{outputs[symbol.name]} = {printer(symbol, as_lane=dialect == 'lanes')};")
+        if outputs and name in outputs:
+            lines.append(f"{outputs[name]} = {Printer(dialect, frozenset(lanes))(assign.target, as_lane=True)};")
     return tuple(lines)
+
+
+def _mostly_zero(argument: sympy.Expr, body: list[Assign]) -> bool:
+    """Whether the argument is a multiple of some max(..., 0): the window of a taper."""
+    clamped = {a.target for a in body if isinstance(a.value, sympy.Max) and sympy.Integer(0) in a.value.args}
+    return argument.is_Mul and any(factor in clamped for factor in argument.args)
 
 
 def _sine_partner(body: list[Assign], q: int) -> int | None:

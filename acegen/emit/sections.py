@@ -1,63 +1,15 @@
-"""Jinja filters that print Sections: radial functions, harmonics, embedding."""
+"""Jinja filters that print Sections: harmonics and embedding."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-import sympy
-
-from acegen.emit.printer import Printer, statements
+from acegen.emit.printer import statements
+from acegen.emit.radial import rows
 from acegen.maths.derivative import prune
 from acegen.maths.harmonics import harmonics_section
-from acegen.maths.section import Assign, Section
-from acegen.plan.types import RadialPlan
+from acegen.maths.section import Section
 from acegen.program.types import component
-
-_ASSUMED = frozenset({"r", "rinv", "x", "dx"})
-
-
-def _without_inverse(section: Section) -> Section:
-    """1/r is an argument of the kernel's functions."""
-    r, rinv = sympy.symbols("r rinv")
-    body = tuple(a for a in section.body if not (a.target == rinv and a.value == 1 / r))
-    return Section(section.title, section.formula, section.inputs, section.constants, body, section.outputs)
-
-
-def _used(section: Section) -> set[str]:
-    names = {s.name for a in section.body for s in a.value.free_symbols}
-    return names | {s.name for s in section.outputs}
-
-
-def _rows(section: Section, names: tuple[str, ...], pointer: str, kind: str) -> list[str]:
-    used = _used(section)
-    return [f"const {kind} {n} = {pointer}[{q}];" for q, n in enumerate(names) if n in used]
-
-
-def tabulated(plan: RadialPlan) -> bool:
-    """Whether the functions come out of a table."""
-    return any(symbol.name == "S_1" for symbol in plan.section.inputs)
-
-
-def radial_statements(plan: RadialPlan, gradient: bool) -> list[str]:
-    """Body of a radial function: constants, formulas, masked outputs."""
-    section = _without_inverse(prune(plan.gradient if gradient else plan.section))
-    lines = _rows(section, plan.constants, "bond", "real")
-    lanes = set(_ASSUMED)
-    if tabulated(plan):
-        columns = tuple(f"S_{k + 1}" for k in range(plan.size))
-        slopes = tuple(f"dS_{k + 1}" for k in range(plan.size))
-        lines += _rows(section, columns, "S", "vec")
-        lines += _rows(section, slopes, "dS", "vec") if gradient else []
-        lanes |= {*columns, *slopes}
-    values, derivatives = section.outputs[: plan.size], section.outputs[plan.size :]
-    lines += statements(section, "lanes", frozenset(lanes))
-    printer = Printer("lanes", frozenset(_lane_names(section, lanes)))
-    scalar = plan.size == 1 and values[0].name == "core"
-    for name, outputs in (("g", values), ("dg", derivatives)):
-        for k, symbol in enumerate(outputs):
-            target = f"*{name}" if scalar else f"{name}[{k}]"
-            lines.append(f"{target} = vec_keep(inside, {printer(symbol, as_lane=True)});")
-    return lines
 
 
 def _lane_names(section: Section, start: set[str]) -> set[str]:
@@ -68,26 +20,10 @@ def _lane_names(section: Section, start: set[str]) -> set[str]:
     return lanes
 
 
-def head_statements(plan: RadialPlan) -> list[str]:
-    """Body of a transform r -> x, dx/dr."""
-    assert plan.head_gradient is not None  # only called for functions with a head
-    section = _without_inverse(prune(plan.head_gradient))
-    lines = _rows(section, plan.head_constants, "bond", "real")
-    # the output is called x like the argument to store to: rename the inner one
-    inner = {sympy.Symbol("x"): sympy.Symbol("value"), sympy.Symbol("dx"): sympy.Symbol("slope")}
-    body = tuple(Assign(inner.get(a.target, a.target), a.value.xreplace(inner), a.comment) for a in section.body)
-    renamed = Section(section.title, section.formula, section.inputs, section.constants, body, ())
-    lines += statements(renamed, "lanes", frozenset({"r", "rinv"}))
-    printer = Printer("lanes", frozenset(_lane_names(renamed, {"r", "rinv"})))
-    for target, symbol in zip(("*x", "*dx"), section.outputs, strict=True):
-        lines.append(f"{target} = {printer(inner.get(symbol, symbol), as_lane=True)};")
-    return lines
-
-
 def double_statements(section: Section, pointer: str) -> list[str]:
     """Scalar double code of an embedding or switching function."""
     names = tuple(symbol.name for symbol in section.constants)
-    lines = _rows(section, names, pointer, "double") if pointer else []
+    lines = rows(section.body, names, pointer, "double") if pointer else []
     return lines + list(statements(section, "double", frozenset()))
 
 

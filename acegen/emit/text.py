@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acegen.emit.printer import number, real
-from acegen.emit.sections import head_statements, radial_statements, tabulated
+from acegen.emit.radial import head_statements, radial_statements, start_statements, tabulated
 from acegen.plan.types import BondPlan, Plan, PoolTile, Row, ShapePlan, TablePlan
 
 _WIDTH = 100
@@ -135,12 +135,12 @@ def embedded(plan: Plan) -> bool:
 def uses(plan: Plan, name: str) -> bool:
     """Whether any radial or core function calls `name`; the functions of vec_pow and vec_sin call others."""
     implied = {
-        "vec_sin_cos": ("vec_sin_cos", "vec_sin", "vec_cos"),
+        "vec_sin_cos": ("vec_sin_cos", "vec_sin_cos_beyond", "vec_sin", "vec_cos"),
         "vec_exp": ("vec_exp", "vec_pow"),
         "ROUNDER": ("vec_exp", "vec_pow"),
     }
-    lines = [line for f in (*plan.radials, *plan.cores) for line in radial_statements(f, True)]
-    lines += [line for f in plan.radials if f.head for line in head_statements(f)]
+    functions = (radial_statements, start_statements, head_statements)
+    lines = [line for f in (*plan.radials, *plan.cores) for body in functions for line in body(f)]
     return any(f"{word}(" in line for line in lines for word in implied.get(name, (name,)))
 
 

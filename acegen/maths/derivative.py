@@ -9,7 +9,7 @@ import sympy
 from acegen.maths.evaluation import evaluate
 from acegen.maths.section import Assign, Section
 
-__all__ = ["differentiate", "evaluate", "prune"]
+__all__ = ["differentiate", "evaluate", "in_order", "prune"]
 
 _ZERO = sympy.Integer(0)
 
@@ -54,6 +54,29 @@ def prune(section: Section) -> Section:
     return Section(
         section.title, section.formula, section.inputs, section.constants, tuple(reversed(kept)), section.outputs
     )
+
+
+def in_order(section: Section, wanted: Sequence[sympy.Symbol]) -> Section:
+    """The same statements, each one just before it is first needed on the way to `wanted`, one after another.
+
+    Members of long recurrences are then consumed while they are still in registers.
+    """
+    position = {statement.target: q for q, statement in enumerate(section.body)}
+    body: list[Assign] = []
+    done: set[sympy.Symbol] = set()
+    for output in wanted:
+        stack = [output]
+        needed: set[int] = set()
+        while stack:
+            symbol = stack.pop()
+            if symbol in done or symbol not in position or position[symbol] in needed:
+                continue
+            needed.add(position[symbol])
+            stack += section.body[position[symbol]].value.free_symbols
+        body += [section.body[q] for q in sorted(needed)]
+        done |= {section.body[q].target for q in needed}
+    body += [statement for statement in section.body if statement.target not in done]
+    return Section(section.title, section.formula, section.inputs, section.constants, tuple(body), section.outputs)
 
 
 class _Chain:
