@@ -100,6 +100,19 @@ class Kernel:
             coefficients: from `coefficients_pointer`.
             scratch: workspace of the calling thread.
         """
+        results, arguments = self.arguments(graph, properties, coefficients, n_threads, scratch)
+        self._check(self._evaluate(*arguments), "evaluate")
+        return results
+
+    def arguments(
+        self,
+        graph: GraphBatch,
+        properties: tuple[str, ...],
+        coefficients: Any,
+        n_threads: int,
+        scratch: Scratch,
+    ) -> tuple[dict[str, FloatArray], list[Any]]:
+        """New arrays for the results, and the arguments of the C function that fills them."""
         arguments = self._inputs(graph).copy()
         shapes = graph.prepared["shapes"]
         results = {}
@@ -111,8 +124,11 @@ class Kernel:
         arguments[_PLACE["coefficients"]] = coefficients
         arguments[_PLACE["n_threads"]] = n_threads
         arguments[_PLACE["workspace"]], arguments[_PLACE["workspace_bytes"]] = scratch.pointer, scratch.n_bytes
+        return results, arguments
+
+    def call(self, arguments: list[Any]) -> None:
+        """The C call alone, on `arguments` that are kept alive by the caller."""
         self._check(self._evaluate(*arguments), "evaluate")
-        return results
 
     def site(
         self,
