@@ -67,7 +67,7 @@ def test_stages_add_up_to_the_manifest(specs: Path, name: str) -> None:
 
 
 def test_a_stage_takes_the_longer_of_arithmetic_and_traffic() -> None:
-    """1000 multiply-adds at 50 GFLOP/s are 0.04 us, 20 kB at 100 GB/s 0.2 us; levels are those of this machine."""
+    """1000 multiply-adds at 50 GFLOP/s are 0.04 us, 20 kB at 100 GB/s 0.2 us, at once; levels are those of this machine."""
     cost = Cost()
     cost.add(1000.0)
     assert cost.microseconds(50.0, {}) == pytest.approx(0.04)

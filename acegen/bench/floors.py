@@ -1,7 +1,8 @@
 """Floors: the operations and bytes that each stage of a kernel cannot avoid, and the time they take at the roofs.
 
-One operation is a multiply-add on one lane. Bytes are those between registers and the level of memory that holds
-them: a stage takes at least the longer of its arithmetic and its traffic, and the stages follow one another.
+One operation is a multiply-add on one lane. All loads and stores pass L1; what a stage must fetch at least once from
+further away counts there too. A stage takes at least the longest of its arithmetic and its traffic with each level,
+and the stages follow one another. The algorithm, its register tiles and the zero fill of tiles are taken as planned.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Cost:
             gflops: peak of one core, two for a multiply-add.
             bandwidth: GB/s by level.
         """
-        traffic = sum(1e-3 * size / bandwidth[level] for level, size in self.bytes.items())
-        return max(2e-3 * self.operations / gflops, traffic)
+        traffic = (1e-3 * size / bandwidth[level] for level, size in self.bytes.items())
+        return max(2e-3 * self.operations / gflops, *traffic, 0.0)
 
 
 def stage_costs(plan: Plan, census: Census) -> dict[str, Cost]:
@@ -59,11 +60,10 @@ def stage_costs(plan: Plan, census: Census) -> dict[str, Cost]:
     mean_slots = max(1.0, census.neighbours)
     radial = 2 * plan.max_primitives + (1 if plan.cores else 0)
     edge_level = level_of(census.lanes * mean_slots * real * (5 + radial))
-    node_level = level_of(census.lanes * plan.max_components * real * (2 + plan.max_densities))
     for bond in plan.bonds:
         slots = float(census.share[bond.centre] * census.inside[bond.centre, bond.neighbour])
         if slots and bond.edge >= 0:
-            _edge_costs(plan, plan.edges[bond.edge], bond, slots, real, edge_level, node_level, costs)
+            _edge_costs(plan, plan.edges[bond.edge], bond, slots, real, census.lanes, edge_level, costs)
     for centre in plan.centres:
         share = float(census.share[centre.index])
         listed, inside = float(census.listed[centre.index]), float(census.inside[centre.index].sum())
@@ -71,7 +71,7 @@ def stage_costs(plan: Plan, census: Census) -> dict[str, Cost]:
         gather.add(share * 6 * listed, share * listed * _LIST, "memory")
         gather.add(0.0, share * listed * _PLACE, level_of(_PLACE * census.n_atoms))
         gather.add(share * inside * (3 + ROOT + DIVISION), share * inside * (5 * real + 4), edge_level)
-        _centre_costs(plan, centre, share, real, census, node_level, costs)
+        _centre_costs(plan, centre, share, real, census.lanes, costs)
     forces = level_of(_PLACE * census.n_atoms)
     costs["finish"].add(3 * census.neighbours, 2 * _PLACE * census.neighbours, forces)
     return costs
@@ -83,8 +83,8 @@ def _edge_costs(
     bond: BondPlan,
     slots: float,
     real: int,
+    lanes: int,
     edge_level: str,
-    node_level: str,
     costs: Mapping[str, Cost],
 ) -> None:
     """Stages that run over the slots of one bond."""
@@ -111,8 +111,9 @@ def _edge_costs(
         read = run.rows * (2 + 0.5 * run.columns) + (4 if run.add else 2) * run.columns
         costs["contraction"].add(slots * 2 * run.rows * run.columns, slots * read * real)
     pooled = sum(run.rows * run.columns for run in edge.contractions)
-    if node_level != "L1":  # G comes from further away, once for two slots
-        costs["contraction"].add(0.0, slots * 0.5 * pooled * real, node_level)
+    level = level_of(pooled * real * lanes)
+    if level != "L1":  # G comes from further away, once for two slots
+        costs["contraction"].add(0.0, slots * 0.5 * pooled * real, level)
     costs["finish"].add(slots * _PROJECTION, slots * 5 * real, edge_level)
 
 
@@ -126,7 +127,7 @@ def _radial_operations(plan: RadialPlan) -> int:
 
 
 def _centre_costs(
-    plan: Plan, centre: CentrePlan, share: float, real: int, census: Census, level: str, costs: Mapping[str, Cost]
+    plan: Plan, centre: CentrePlan, share: float, real: int, lanes: int, costs: Mapping[str, Cost]
 ) -> None:
     """Stages that run once per atom."""
     shape = plan.shapes[centre.shape]
@@ -134,20 +135,28 @@ def _centre_costs(
     for mix in centre.mixes:
         work = mix.n_leaves * mix.n_primitives * mix.components
         moved: float = mix.components * (mix.n_primitives + mix.n_leaves) * real
-        moved += mix.n_leaves * mix.n_primitives * real / census.lanes
-        costs["mixing"].add(share * work, share * moved, level)
-        costs["adjoint"].add(share * work, share * moved, level)
+        moved += mix.n_leaves * mix.n_primitives * real / lanes
+        costs["mixing"].add(share * work, share * moved)
+        costs["adjoint"].add(share * work, share * moved)
     kernels = {kernel.name: kernel for kernel in plan.kernels}
     for step in shape.steps:
         kernel = kernels[step.kernel]
         work, size = kernel_operations(kernel), kernel.n_x + kernel.n_y + len(kernel.terms)
-        costs["products"].add(share * work * len(step.rows), share * size * len(step.rows) * real, level)
+        costs["products"].add(share * work * len(step.rows), share * size * len(step.rows) * real)
         again = share * (2 * size + kernel.n_x + kernel.n_y) * len(step.rows) * real
-        costs["adjoint"].add(share * 2 * work * len(step.rows), again, level)
-    _bilinear_costs(shape, share, real, census.lanes, level, costs["products"])
+        costs["adjoint"].add(share * 2 * work * len(step.rows), again)
+    _bilinear_costs(shape, share, real, lanes, costs["products"])
     if not centre.unit:  # G = sum over densities of slope times Y
         moved = share * components * (densities + 1) * real
-        costs["adjoint"].add(share * densities * components, moved, level)
+        costs["adjoint"].add(share * densities * components, moved)
+    # X and Y once, X and G once, where L1 cannot keep them from stage to stage; coefficients serve all lanes
+    for stage, size in (("products", 1 + densities), ("adjoint", 2)):
+        level = level_of(components * size * real * lanes)
+        if level != "L1":
+            costs[stage].add(0.0, share * components * size * real, level)
+    coefficients = shape.n_coefficients * real
+    if (level := level_of(coefficients)) != "L1":
+        costs["products"].add(0.0, share * coefficients / lanes, level)
 
 
 def kernel_operations(kernel: KernelPlan) -> int:
@@ -155,14 +164,14 @@ def kernel_operations(kernel: KernelPlan) -> int:
     return len(kernel.pairs) + (0 if kernel.constants == ((1.0, "1"),) else sum(len(row) for row in kernel.terms))
 
 
-def _bilinear_costs(shape: ShapePlan, share: float, real: int, lanes: int, level: str, cost: Cost) -> None:
+def _bilinear_costs(shape: ShapePlan, share: float, real: int, lanes: int, cost: Cost) -> None:
     """Y = C X and rho = X.Y: executed multiply-adds (zero fill of tiles included) and what they read."""
     densities, index = shape.n_densities, 2 if shape.n_components < 1 << 16 else 4
     for block in shape.rows:
         for row in block:
             n = len(row.terms)
             read = real * row.components * (n + 2 * densities) + n * densities * real / lanes
-            cost.add(share * row.components * densities * (n + 1), share * read, level)
+            cost.add(share * row.components * densities * (n + 1), share * read)
     ends = [*(tile.first_coefficient for tile in shape.tiles), shape.n_coefficients][1:]
     for tile, end in zip(shape.tiles, ends, strict=bool(shape.tiles)):
         columns = (end - tile.first_coefficient) / (tile.rows * densities)
@@ -170,5 +179,5 @@ def _bilinear_costs(shape: ShapePlan, share: float, real: int, lanes: int, level
         work = tile.components * densities * (columns * tile.rows + rows)
         read = real * tile.components * (columns + 2 * rows * densities)
         streamed = (columns * (tile.rows * densities * real + index) + rows * index) / lanes
-        cost.add(share * work, share * (read + streamed), level)
-    cost.add(share * 2 * len(shape.linear) * densities, share * 2 * len(shape.linear) * real, level)
+        cost.add(share * work, share * (read + streamed))
+    cost.add(share * 2 * len(shape.linear) * densities, share * 2 * len(shape.linear) * real)
