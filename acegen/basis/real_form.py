@@ -19,6 +19,7 @@ from acegen.potential import BasisFunction, Channel, Potential
 from acegen.spec.model import BasisSpec
 
 Monomial = tuple[tuple[int, int], ...]  # (slot, m) sorted; equal channels share a slot
+Terms = tuple[tuple[Monomial, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,35 @@ def _real_polynomial(ms: np.ndarray, coefficients: np.ndarray, slots: tuple[int,
     return {key: value for key, value in sorted(total.items()) if abs(value) > NEGLIGIBLE}
 
 
+@cache
+def _pattern(shape: tuple[int, ...], ms: bytes, kind: str, coefficients: bytes, slots: tuple[int, ...]) -> Terms:
+    """`_real_polynomial` of a function given by its bytes: bodies that differ only in n share it."""
+    rows = np.frombuffer(ms, kind).reshape(shape)
+    return tuple(_real_polynomial(rows, np.frombuffer(coefficients, np.float64), slots).items())
+
+
+def _polynomial(function: BasisFunction) -> tuple[list[int], Terms]:
+    """(distinct channels, ascending; real monomials over their positions)."""
+    distinct = sorted(set(function.channels))
+    slots = tuple(distinct.index(channel) for channel in function.channels)
+    ms, coefficients = function.ms, np.asarray(function.coefficients, np.float64)
+    return distinct, _pattern(ms.shape, ms.tobytes(), ms.dtype.str, coefficients.tobytes(), slots)
+
+
+def n_real_products(function: BasisFunction) -> int:
+    """Number of real products in one function."""
+    return len(_polynomial(function)[1])
+
+
 def real_products(
     function: BasisFunction, channels: Sequence[Channel]
 ) -> tuple[tuple[tuple[int, ...], ...], np.ndarray]:
     """(AA tuples of real A indices, coefficients [n]): B = sum coefficients prod A; exact for any basis function."""
     offsets = real_offsets(channels)
-    polynomial = _real_polynomial(function.ms, function.coefficients, function.channels)
-    tuples = tuple(tuple(offsets[c] + channels[c].l + m for c, m in key) for key in polynomial)
-    return tuples, np.array(list(polynomial.values()))
+    distinct, polynomial = _polynomial(function)
+    first = [offsets[c] + channels[c].l for c in distinct]
+    tuples = tuple(tuple(first[slot] + m for slot, m in key) for key, _ in polynomial)
+    return tuples, np.array([value for _, value in polynomial])
 
 
 @cache
@@ -99,13 +121,17 @@ def _counts_of_potential(potential: Potential, centre: int) -> Counts:
     owner = potential.centres[centre]
     many_body = [function for function in owner.functions if not function.pair]
     used = sorted({channel for function in many_body for channel in function.channels})
-    products = {
-        key for function in many_body for key in _real_polynomial(function.ms, function.coefficients, function.channels)
-    }
+    bodies_found: dict[tuple[int, ...], list[Terms]] = {}
+    for function in many_body:
+        bodies_found.setdefault(tuple(sorted(function.channels)), []).append(_polynomial(function)[1])
+    n_AA = sum(
+        len(parts[0]) if len(parts) == 1 else len({key for part in parts for key, _ in part})
+        for parts in bodies_found.values()
+    )
     return Counts(
         n_channels=len(used),
         n_A=sum(2 * owner.channels[channel].l + 1 for channel in used),
-        n_AA=len(products),
+        n_AA=n_AA,
         n_B=len(many_body),
         n_pair=len(owner.functions) - len(many_body),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from acegen.basis.real_form import counts, real_products
+from acegen.basis.real_form import counts, n_real_products
 from acegen.potential import Centre, Potential
 
 
@@ -38,5 +38,5 @@ def _rows(potential: Potential, centre: Centre) -> Iterator[str]:
             f"({potential.species[channel.neighbour] if channel.neighbour >= 0 else '*'} {channel.n} {channel.l})"
             for channel in (centre.channels[c] for c in function.channels)
         )
-        n_real = len(real_products(function, centre.channels)[0])
+        n_real = n_real_products(function)
         yield f"{row:>6} {len(function.channels):>5} {len(function.ms):>6} {n_real:>6}  {label}"

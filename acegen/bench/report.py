@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from acegen.bench.report_floors import floors_markdown, sizes_markdown
 from acegen.bench.session import FORMAT, Record
 from acegen.errors import InputError
 
@@ -42,7 +43,7 @@ def read_records(paths: Sequence[Path]) -> list[Record]:
 
 
 def markdown_of(records: Sequence[Record]) -> str:
-    """One row per record, largest size, one thread; the machines below."""
+    """One row per record, largest size, one thread; the machines below; then floors and sizes where recorded."""
     header = ["potential", "neighbours", "functions", "f64 µs/atom (min)", "of peak", "f32 µs/atom (min)", "f64/f32"]
     header += ["pyace µs/atom", "× pyace", "ace-jax µs/atom", "× ace-jax", "generate + compile"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
@@ -56,7 +57,7 @@ def markdown_of(records: Sequence[Record]) -> str:
         [f"Peak of one core: {best['float64']:.1f} GFLOP/s float64, {best['float32']:.1f} float32."] if best else []
     )
     notes = sorted({note for record in records for note in _wrong_peers(record)})
-    return "\n".join([*lines, *notes])
+    return "\n".join([*lines, *notes, *floors_markdown(records), *sizes_markdown(records)])
 
 
 def _cells(record: Record) -> list[str]:

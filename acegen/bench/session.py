@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from acegen.bench.bandwidth import read_bandwidth
+from acegen.bench.census import edges_inside
 from acegen.bench.cold import Made, make_kernel
 from acegen.bench.contenders import Contender, KernelContender
 from acegen.bench.machine import describe_machine
@@ -18,6 +20,7 @@ from acegen.bench.measure import Timing, alternate
 from acegen.bench.peak import Peak
 from acegen.bench.peer_requests import make_request
 from acegen.bench.peers import PeerProcess
+from acegen.bench.roofs import measure_floors
 from acegen.bench.structures import RATTLE, build_structure, choose_crystal
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.model import Model
@@ -43,6 +46,8 @@ class Wanted:
     cached: bool = False
     lattice: str | None = None
     lattice_constant: float | None = None
+    rattle: float = RATTLE
+    floors: bool = False
 
 
 def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None) -> Record:
@@ -73,16 +78,19 @@ def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None)
             "machine": machine,
             "peak": {},
             "potential": _potential(model, wanted.source),
-            "crystal": {**asdict(crystal), "rattle": RATTLE, "skin": SKIN},
+            "crystal": {**asdict(crystal), "rattle": wanted.rattle, "skin": SKIN},
             "kernels": [{**_kernel(one), "form": wanted.form, "products": wanted.products} for one in made],
             "runs": [],
             "agreement": [],
             "notes": [],
         }
+        models = [one.model for one in made]
         for size in wanted.sizes:
-            atoms = build_structure(model.species, crystal, size)
+            atoms = build_structure(model.species, crystal, size, rattle=wanted.rattle)
             graph = GraphBatch.from_atoms(atoms, model, skin=SKIN)
-            _measure_size(wanted, [one.model for one in made], atoms, graph, peak, record, progress)
+            _measure_size(wanted, models, atoms, graph, peak, record, progress)
+        if wanted.floors:
+            _measure_floors(wanted, models, graph, peak, record, progress)
     record["peak"] = {**{name: round(rate, 2) for name, rate in peak.best.items()}, "vector_bytes": peak.vector_bytes}
     for run in record["runs"]:
         if run["evaluator"] == "acegen" and run["threads"] == 1:
@@ -139,6 +147,28 @@ def _measure_size(
         if ours[0][1] == 1 and ours[0][0].precision == "float64":
             run["ratio"] = round(timing.median / timings[0].median, 3)
         record["runs"].append(run)
+
+
+def _measure_floors(
+    wanted: Wanted,
+    models: Sequence[Model],
+    graph: GraphBatch,
+    peak: Peak,
+    record: Record,
+    progress: Callable[[str], None],
+) -> None:
+    """Floors and stages of every kernel on the last structure."""
+    if wanted.source.is_dir():
+        record["notes"].append("floors are counted in the plan of an input, found a bundle folder: left out")
+        return
+    progress("bandwidth")
+    bandwidth = read_bandwidth()
+    record["bandwidth"] = {level: round(rate, 1) for level, rate in bandwidth.items()}
+    record["floors"] = []
+    for model in models:
+        progress(f"stages, {model.precision}")
+        options = (wanted.source, wanted.form, wanted.products, model, graph, peak, bandwidth, wanted.repeats)
+        record["floors"].append(measure_floors(*options, lambda done: peak.sample()))
 
 
 def _run(
@@ -198,13 +228,7 @@ def _kernel(made: Made) -> dict[str, Any]:
 
 def _neighbours(model: Model, graph: GraphBatch) -> dict[str, float]:
     """Mean neighbours inside the cutoff and in the list, per atom."""
-    assert graph.positions is not None
-    centre = np.repeat(np.arange(graph.n_atoms), np.diff(graph.first_edge))
-    bonds = graph.positions[graph.edge_to] - graph.positions[centre]
-    if graph.edge_shift is not None and graph.shifts is not None:
-        bonds += graph.shifts[graph.edge_shift]
-    reach = model.cutoffs[graph.species[centre], graph.species[graph.edge_to]]
-    inside = int(np.count_nonzero((bonds**2).sum(axis=1) < reach**2))
+    inside = int(np.count_nonzero(edges_inside(graph, model.cutoffs)))
     atoms = max(1, graph.n_atoms)
     return {"neighbours": round(inside / atoms, 2), "listed": round(graph.n_edges / atoms, 2)}
 

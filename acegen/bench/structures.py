@@ -53,7 +53,9 @@ def choose_crystal(symbols: Sequence[str], lattice: str | None = None, constant:
     return Crystal(chosen, constant)
 
 
-def build_structure(symbols: Sequence[str], crystal: Crystal, n_atoms: int, seed: int = 1) -> Atoms:
+def build_structure(
+    symbols: Sequence[str], crystal: Crystal, n_atoms: int, seed: int = 1, rattle: float = RATTLE
+) -> Atoms:
     """Periodic supercell of about `n_atoms`, elements at random in equal shares, positions rattled.
 
     Args:
@@ -61,6 +63,7 @@ def build_structure(symbols: Sequence[str], crystal: Crystal, n_atoms: int, seed
         crystal: from `choose_crystal`.
         n_atoms: wanted number; the nearest that a nearly cubic supercell has.
         seed: of occupation and rattle.
+        rattle: angstrom, standard deviation of every coordinate.
     """
     from ase.build import bulk
 
@@ -71,7 +74,7 @@ def build_structure(symbols: Sequence[str], crystal: Crystal, n_atoms: int, seed
     stream = np.random.Generator(np.random.Philox(seed))
     shares = np.resize(np.arange(len(symbols)), len(atoms))
     atoms.symbols = [symbols[k] for k in stream.permutation(shares)]
-    atoms.positions += RATTLE * stream.standard_normal((len(atoms), 3))
+    atoms.positions += rattle * stream.standard_normal((len(atoms), 3))
     return atoms
 
 

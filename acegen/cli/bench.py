@@ -38,6 +38,8 @@ def add_parser(subparsers: Any) -> None:
     add("--cached", action="store_true", help="use the kernel cache; compile seconds are not measured then")
     add("--lattice", help="sc, bcc, fcc or diamond (default: that of the element)")
     add("--lattice-constant", type=float, metavar="A", help="in angstrom (default: from the elements)")
+    add("--rattle", type=_length, default=0.05, metavar="A", help="random displacement (default: %(default)s)")
+    add("--floors", action="store_true", help="operations, bytes, least times and measured times by stage")
     add("--json", metavar="FILE", help="write the record to FILE, or to the terminal with -")
     add(
         "--plot",
@@ -90,8 +92,11 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         cached=arguments.cached,
         lattice=arguments.lattice,
         lattice_constant=arguments.lattice_constant,
+        rattle=arguments.rattle,
+        floors=arguments.floors,
     )
-    steps = len(wanted.precisions) + len(wanted.sizes) * (len(wanted.against) + wanted.repeats + 1)
+    steps = len(wanted.precisions) + (1 + len(wanted.precisions) if wanted.floors else 0)
+    steps += len(wanted.sizes) * (len(wanted.against) + wanted.repeats + 1)
     with Progress(steps) as progress:
         record = measure(wanted, progress.step)
     if arguments.json == "-":
@@ -106,6 +111,17 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
 def _numbers(text: str) -> tuple[int, ...]:
     """Integers >= 1 separated by commas, for argparse."""
     return tuple(positive(part.strip()) for part in text.split(","))
+
+
+def _length(text: str) -> float:
+    """A length >= 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 10.0:
+        raise argparse.ArgumentTypeError(f"expected a length in angstrom from 0 to 10, found {text!r}")
+    return value
 
 
 def _one_of(what: str, allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from acegen.bench.report import AGREES, machine_line
+from acegen.bench.report_floors import fraction_cells, traffic_text
 from acegen.bench.session import Record
 from acegen.cli.output import seconds_text, size_text, table
 
@@ -24,6 +25,8 @@ def text_of(record: Record) -> str:
     ]
     lines += [f"kernel:  {_kernel_line(kernel)}" for kernel in record["kernels"]]
     lines += ["", _runs(record["runs"]), ""]
+    for floors in record.get("floors", ()):
+        lines += [_floors(floors, record["bandwidth"]), ""]
     lines += [_agreement_line(line) for line in record["agreement"]]
     lines += [f"note: {note}" for note in record["notes"]]
     return "\n".join(lines).rstrip()
@@ -57,6 +60,23 @@ def _runs(runs: Sequence[dict[str, Any]]) -> str:
             ]
         )
     return table(header, rows, left=2)
+
+
+def _floors(floors: dict[str, Any], bandwidth: dict[str, float]) -> str:
+    """Least time of every stage, measured time of the groups, fraction reached."""
+    roofs = ", ".join(f"{level} {rate:.0f}" for level, rate in bandwidth.items())
+    title = f"floors, {floors['precision']}, per atom at the peak and at GB/s from {roofs}:"
+    stages = [
+        [stage, f"{one['operations']:,}", traffic_text(one["bytes"]), f"{one['floor_us']:.3f}"]
+        for stage, one in floors["stages"].items()
+    ]
+    groups = [
+        [name, " + ".join(one.get("stages", ("everything",))), *fraction_cells(one)]
+        for name, one in {**floors["groups"], "whole": floors["whole"]}.items()
+    ]
+    first = table(["stage", "multiply-adds", "bytes", "floor us"], stages)
+    second = table(["measured", "stages", "floor us", "us/atom", "reached"], groups, left=2)
+    return f"{title}\n{first}\n\n{second}"
 
 
 def _agreement_line(line: dict[str, Any]) -> str:

@@ -36,12 +36,7 @@ def product_operations(program: Program) -> int:
 
 # One multiply-add of the pair form takes this much longer than one of the coupled form: its rows have one or two
 # components instead of 2l+1, so each coefficient is read for less work (eight zoo kinds on Zen 3: 1.05 to 1.5).
-_PAIR_COST = 1.2
-
-
-def product_cost(program: Program) -> float:
-    """Operations of the product stage weighted by how fast the form runs; what the choice of a form compares."""
-    return product_operations(program) * (_PAIR_COST if program.form == "pair" else 1.0)
+PAIR_COST = 1.2
 
 
 def mix_operations(program: Program) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
 
 from acegen.program.monomials import Block
-from acegen.program.trees import Tree, expand, solve
+from acegen.program.trees import Expansion, Tree, expand, solve
 from acegen.program.types import Entries, Fold, StepGroup
 
 Half = tuple[int, ...]  # channels of one half; a triple is (a, b, c) with the pair (a, b) coupled first
+Projection = tuple[tuple[Tree, tuple[tuple[int, float], ...]], ...]  # per tree: (function of the block, coefficient)
 _RESIDUAL = 1e-12  # relative: couplings read from 17-digit files reproduce to a few 1e-16
 
 
@@ -23,6 +25,7 @@ class _Nodes:
         self.degrees = degrees
         self.leaf_offset = leaf_offset
         self.wanted: dict[tuple[Half, Tree], set[int]] = {}
+        self.halves: set[Half] = set()  # of `wanted`
 
     def request(self, half: Half, tree: Tree, degree: int) -> None:
         if len(half) == 1:
@@ -30,9 +33,10 @@ class _Nodes:
         if len(half) == 3:
             self.request(half[:2], (), tree[0])
         self.wanted.setdefault((half, tree), set()).add(degree)
+        self.halves.add(half)
 
     def known(self, half: Half) -> bool:
-        return len(half) == 1 or any(key[0] == half for key in self.wanted)
+        return len(half) == 1 or half in self.halves
 
     def place(self, start: int) -> tuple[int, dict[tuple[Half, Tree, int], int], tuple[StepGroup, ...]]:
         """Give every requested node its offset; group the products by kernel."""
@@ -55,17 +59,25 @@ class _Nodes:
         return end, where, steps
 
 
-def _halves(channels: tuple[int, ...]) -> list[tuple[Half, Half]]:
-    n = len(channels)
+@cache
+def _patterns(labels: tuple[int, ...]) -> tuple[tuple[Half, Half], ...]:
+    """All ways to halve sorted factors, the larger half first; labels number the distinct channels in order."""
+    n = len(labels)
     size = (n + 1) // 2
     out: dict[tuple[Half, Half], None] = {}
     for chosen in combinations(range(n), size):
-        first = [channels[t] for t in chosen]
-        second = [channels[t] for t in range(n) if t not in chosen]
+        first = [labels[t] for t in chosen]
+        second = [labels[t] for t in range(n) if t not in chosen]
         for x in _orders(first):
             for y in _orders(second):
                 out.setdefault((x, y) if len(x) != len(y) else (min(x, y), max(x, y)))
-    return list(out)
+    return tuple(out)
+
+
+def _halves(channels: tuple[int, ...]) -> list[tuple[Half, Half]]:
+    distinct = sorted(set(channels))
+    found = _patterns(tuple(distinct.index(c) for c in channels))
+    return [(tuple([distinct[t] for t in x]), tuple([distinct[t] for t in y])) for x, y in found]
 
 
 def _orders(half: list[int]) -> list[Half]:
@@ -85,10 +97,20 @@ def coupled(
     """
     nodes = _Nodes(degrees, leaf_offset)
     terms: list[tuple[Half, Half, Tree, int, Tree, dict[int, float]]] = []
+    projected: dict[tuple[object, ...], Projection] = {}
     for block in sorted(blocks, key=lambda b: (len(b.channels), b.channels)):
         x, y = min(_halves(block.channels), key=lambda s: (not nodes.known(s[0]), not nodes.known(s[1]), s))
-        for tree, weights in _project(block, x, y, degrees):
-            n_x = max(len(x) - 2, 0)
+        sequence = (*x, *y)
+        local = {c: t for t, c in enumerate(sorted(set(sequence)))}
+        labels = tuple(local[c] for c in sequence)
+        ls = tuple(degrees[c] for c in sequence)
+        # specifications repeat few patterns: the couplings depend on the l and on which channels are equal, not on n
+        pattern = (ls, labels, len(x), block.ms.shape, block.ms.tobytes(), block.couplings.tobytes())
+        if pattern not in projected:
+            projected[pattern] = _project(block, expand(ls, labels, len(x)))
+        n_x = max(len(x) - 2, 0)
+        for tree, values in projected[pattern]:
+            weights = {block.functions[q]: value for q, value in values}
             tree_x, degree, tree_y = tree[:n_x], tree[n_x], tree[n_x + 1 :]
             nodes.request(x, tree_x, degree)
             nodes.request(y, tree_y, degree)
@@ -106,20 +128,17 @@ def coupled(
     return end, steps, Entries(table[:, 0], table[:, 1], table[:, 2], Fold.from_rows([rows[k] for k in keys]))
 
 
-def _project(block: Block, x: Half, y: Half, degrees: dict[int, int]) -> list[tuple[Tree, dict[int, float]]]:
+def _project(block: Block, expansion: Expansion) -> Projection:
     """Coefficients of the block's functions on an independent set of its trees."""
-    sequence = (*x, *y)
-    local = {c: t for t, c in enumerate(sorted(set(sequence)))}
-    expansion = expand(tuple(degrees[c] for c in sequence), tuple(local[c] for c in sequence), len(x))
     index = {tuple(row): q for q, row in enumerate(expansion.ms.tolist())}
     target = np.zeros((len(expansion.ms), len(block.functions)))
-    for row, values in zip(block.ms.tolist(), block.couplings, strict=True):
+    for row, found in zip(block.ms.tolist(), block.couplings, strict=True):
         q = index.get(tuple(row))
         if q is None:
-            if np.max(np.abs(values)) > _RESIDUAL * np.max(np.abs(block.couplings)):
+            if np.max(np.abs(found)) > _RESIDUAL * np.max(np.abs(block.couplings)):
                 raise NotInvariant
             continue
-        target[q] = values
+        target[q] = found
     chosen, solution = solve(expansion.matrix, target)
     residual = expansion.matrix[:, chosen] @ solution - target
     scale = np.max(np.abs(target), axis=0, initial=0.0)
@@ -127,8 +146,8 @@ def _project(block: Block, x: Half, y: Half, degrees: dict[int, int]) -> list[tu
         raise NotInvariant
     limit = 1e-14 * np.max(np.abs(solution), axis=0, initial=0.0)
     out = []
-    for t, values in zip(chosen, solution, strict=True):
-        weights = {f: float(v) for f, v, low in zip(block.functions, values, limit, strict=True) if abs(v) > low}
-        if weights:
-            out.append((expansion.trees[t], weights))
-    return out
+    for t, row in zip(chosen, solution.tolist(), strict=True):
+        values = tuple((f, v) for f, (v, low) in enumerate(zip(row, limit.tolist(), strict=True)) if abs(v) > low)
+        if values:
+            out.append((expansion.trees[t], values))
+    return tuple(out)

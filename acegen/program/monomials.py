@@ -12,9 +12,6 @@ import numpy as np
 
 from acegen.potential import BasisFunction, Centre
 
-Factor = tuple[int, int]
-Key = tuple[Factor, ...]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
@@ -54,34 +51,44 @@ def _runs(channels: tuple[int, ...]) -> list[tuple[int, int]]:
     return runs
 
 
-def _sorted_function(function: BasisFunction) -> tuple[tuple[int, ...], np.ndarray]:
-    order = sorted(range(len(function.channels)), key=lambda t: function.channels[t])
-    return tuple(function.channels[t] for t in order), np.asarray(function.ms, np.int64)[:, order]
-
-
 def blocks(centre: Centre) -> list[Block]:
     """Functions of order >= 2 gathered by channels, in order of first appearance."""
     grouped: dict[tuple[int, ...], list[int]] = {}
-    parts: dict[int, np.ndarray] = {}
+    orders: dict[int, list[int]] = {}
     for f, function in enumerate(centre.functions):
         if len(function.channels) < 2:
             continue
-        channels, ms = _sorted_function(function)
-        grouped.setdefault(channels, []).append(f)
-        parts[f] = canonical(channels, ms)
+        order = sorted(range(len(function.channels)), key=lambda t: function.channels[t])
+        grouped.setdefault(tuple(function.channels[t] for t in order), []).append(f)
+        orders[f] = order
+    known: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
     out = []
     for channels, members in grouped.items():
-        stacked = np.concatenate([parts[f] for f in members])
-        ms, inverse = np.unique(stacked, axis=0, return_inverse=True)
-        couplings = np.zeros((len(ms), len(members)))
-        start = 0
-        for column, f in enumerate(members):
-            stop = start + len(parts[f])
-            np.add.at(couplings[:, column], inverse.reshape(-1)[start:stop], centre.functions[f].coefficients)
-            start = stop
-        keep = np.any(couplings != 0.0, axis=1)
-        out.append(Block(channels, ms[keep], couplings[keep], tuple(members)))
+        # bodies that differ only in n have the same monomials and couplings
+        functions = [centre.functions[f] for f in members]
+        key: tuple[object, ...] = (
+            tuple(_runs(channels)),
+            tuple((*orders[f], -1) for f in members),
+            tuple((f.ms.dtype.str, f.ms.tobytes(), f.coefficients.tobytes()) for f in functions),
+        )
+        if key not in known:
+            parts = [canonical(channels, np.asarray(centre.functions[f].ms, np.int64)[:, orders[f]]) for f in members]
+            known[key] = _collect(parts, functions)
+        out.append(Block(channels, *known[key], tuple(members)))
     return out
+
+
+def _collect(parts: list[np.ndarray], functions: list[BasisFunction]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct monomials [n_monomials, order] of some functions and their couplings [n_monomials, n_functions]."""
+    ms, inverse = np.unique(np.concatenate(parts), axis=0, return_inverse=True)
+    couplings = np.zeros((len(ms), len(parts)))
+    start = 0
+    for column, (part, function) in enumerate(zip(parts, functions, strict=True)):
+        stop = start + len(part)
+        np.add.at(couplings[:, column], inverse.reshape(-1)[start:stop], function.coefficients)
+        start = stop
+    keep = np.any(couplings != 0.0, axis=1)
+    return ms[keep], couplings[keep]
 
 
 def phase(ms: np.ndarray) -> np.ndarray:

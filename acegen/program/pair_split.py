@@ -7,12 +7,28 @@ shares one coefficient; for M = 0 the real and imaginary parts are separate sing
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from itertools import combinations
+from operator import itemgetter
 
 import numpy as np
 
-from acegen.program.monomials import Block, Key, phase
+from acegen.program.cost import kernel_operations
+from acegen.program.monomials import Block, phase
 from acegen.program.types import Entries, Fold, StepGroup, component
+
+Key = tuple[int, ...]  # factors (channel, m) coded as whole numbers in the same order: tuples of them compare fast
+Selector = Callable[[Key], Key]
+_RANGE = 256  # codes per channel
+
+
+def _code(channel: int, m: int) -> int:
+    return channel * _RANGE + _RANGE // 2 + m
+
+
+def _m(code: int) -> int:
+    return code % _RANGE - _RANGE // 2
 
 
 class _Nodes:
@@ -21,15 +37,13 @@ class _Nodes:
     def __init__(self, leaf_offset: tuple[int, ...], start: int) -> None:
         self.leaf_offset = leaf_offset
         self.end = start
+        self.operations = 0
         self.table: dict[Key, tuple[int, int, bool]] = {}
         self.steps: dict[tuple[int, tuple[object, ...]], list[tuple[int, int, int]]] = {}
 
-    def known(self, key: Key) -> bool:
-        return len(key) == 1 or key in self.table
-
     def missing(self, key: Key) -> int:
         """How many nodes would have to be created for this key."""
-        if self.known(key):
+        if len(key) == 1 or key in self.table:
             return 0
         if len(key) == 2:
             return 1
@@ -38,8 +52,8 @@ class _Nodes:
     def get(self, key: Key) -> tuple[int, int, bool]:
         """Offset, components and whether the key is the conjugate of what is stored."""
         if len(key) == 1:
-            (channel, m), *_ = key
-            return self.leaf_offset[channel] + component(abs(m)), 1 if m == 0 else 2, m < 0
+            m = _m(key[0])
+            return self.leaf_offset[key[0] // _RANGE] + component(abs(m)), 1 if m == 0 else 2, m < 0
         if key not in self.table:
             self._create(key)
         return self.table[key]
@@ -48,7 +62,7 @@ class _Nodes:
         leaf, rest = min(_one_out(key), key=lambda split: (self.missing(split[1]), split[1]))
         ox, nx, cx = self.get(rest)
         oy, ny, cy = self.get((leaf,))
-        sum_x, sum_y = sum(m for _, m in rest), leaf[1]
+        sum_x, sum_y = sum(map(_m, rest)), _m(leaf)
         if (cx and nx == 2) == (cy and ny == 2) or nx == 1 or ny == 1:
             conjugated = (cx and nx == 2) or (cy and ny == 2)
             kernel: tuple[object, ...] = ("multiply", min(nx, ny), max(nx, ny), False)
@@ -62,54 +76,79 @@ class _Nodes:
         n = max(nx, ny)
         offset = self.end
         self.end += n
+        self.operations += 3 * kernel_operations(kernel)
         self.steps.setdefault((len(key), kernel), []).append((*row, offset))
         self.table[key] = (offset, n, conjugated and n == 2)
-        negative = tuple(sorted((c, -m) for c, m in key))
+        negative = tuple(sorted(code - 2 * _m(code) for code in key))
         if negative != key:
             self.table[negative] = (offset, n, not conjugated and n == 2)
 
 
-def _one_out(key: Key) -> list[tuple[tuple[int, int], Key]]:
-    seen: dict[tuple[int, int], Key] = {}
+def _one_out(key: Key) -> list[tuple[int, Key]]:
+    seen: dict[int, Key] = {}
     for t, factor in enumerate(key):
         seen.setdefault(factor, key[:t] + key[t + 1 :])
     return list(seen.items())
 
 
-def _splits(key: Key) -> list[tuple[Key, Key]]:
+@cache
+def _halvings(n: int) -> tuple[tuple[Selector, Selector], ...]:
+    """Selectors (larger half, smaller half) of all ways to halve n factors."""
+
+    def selector(places: tuple[int, ...]) -> Selector:
+        # a single place as a slice, so that a tuple comes out
+        return itemgetter(slice(places[0], places[0] + 1)) if len(places) == 1 else itemgetter(*places)
+
+    out = []
+    for chosen in combinations(range(n), n // 2):
+        rest = tuple(t for t in range(n) if t not in chosen)
+        out.append((selector(rest), selector(chosen)))
+    return tuple(out)
+
+
+def _splits(key: Key) -> set[tuple[Key, Key]]:
     """All ways to halve a key: the larger half first (2+1, 2+2, 3+2, 3+3)."""
-    n = len(key)
-    half = n // 2
-    out: dict[tuple[Key, Key], None] = {}
-    for chosen in combinations(range(n), half):
-        small = tuple(key[t] for t in chosen)
-        large = tuple(key[t] for t in range(n) if t not in chosen)
-        out.setdefault((large, small) if len(large) > len(small) else (max(large, small), min(large, small)))
-    return list(out)
+    found = {(large(key), small(key)) for large, small in _halvings(len(key))}
+    if len(key) % 2:
+        return found
+    return {(large, small) if large > small else (small, large) for large, small in found}
+
+
+def least_operations(blocks: list[Block], n_densities: int) -> int:
+    """Multiply-adds that `pair_split` cannot do without, from the monomials alone.
+
+    Every monomial has its own entry of two components, or one of one component where both halves can have M = 0,
+    read from both sides; squares of one node are read from one side only.
+    """
+    total = 0
+    known: dict[tuple[bool, int, bytes], int] = {}
+    for block in blocks:
+        order = block.ms.shape[1]
+        square = order % 2 == 0 and block.channels[::2] == block.channels[1::2]
+        key = (square, order, block.ms.tobytes())
+        if key in known:
+            total += known[key]
+            continue
+        flat = np.zeros(len(block.ms), bool)
+        for chosen in combinations(range(order), order // 2):
+            flat |= block.ms[:, chosen].sum(axis=1) == 0
+        each = np.where(flat, 2, 4)
+        known[key] = int(each.sum()) // (2 if square else 1)
+        total += known[key]
+    return total * n_densities
 
 
 def pair_split(
-    blocks: list[Block], leaf_offset: tuple[int, ...], start: int
-) -> tuple[int, tuple[StepGroup, ...], Entries]:
-    """Nodes, products and bilinear entries; returns (length of X, steps, entries)."""
+    blocks: list[Block], leaf_offset: tuple[int, ...], start: int, n_densities: int = 1, budget: int | None = None
+) -> tuple[int, tuple[StepGroup, ...], Entries] | None:
+    """Nodes, products and bilinear entries; returns (length of X, steps, entries), or None beyond the budget."""
     nodes = _Nodes(leaf_offset, start)
     rows: dict[tuple[int, int, int], dict[int, float]] = {}
+    spent = 0
     for block in sorted(blocks, key=lambda b: (len(b.channels), b.channels)):
-        factors = phase(block.ms)
-        for q in range(len(block.ms)):
-            key = tuple(sorted(zip(block.channels, block.ms[q].tolist(), strict=True)))
-            first, second = min(_splits(key), key=lambda s: (nodes.missing(s[0]) + nodes.missing(s[1]), s))
-            ox, nx, cx = nodes.get(first)
-            oy, ny, cy = nodes.get(second)
-            weights = {
-                f: float(v * factors[q]) for f, v in zip(block.functions, block.couplings[q], strict=True) if v != 0.0
-            }
-            if sum(m for _, m in first) != 0:
-                _add(rows, 2, ox, oy, weights, 1.0)
-                continue
-            _add(rows, 1, ox, oy, weights, 1.0)
-            if nx == 2 and ny == 2:
-                _add(rows, 1, ox + 1, oy + 1, weights, 1.0 if cx != cy else -1.0)
+        spent += _add_block(rows, nodes, block) * n_densities
+        if budget is not None and nodes.operations + spent > budget:
+            return None
     steps = tuple(
         StepGroup(kernel, level, np.array(group, np.int64))
         for (level, kernel), group in sorted(nodes.steps.items(), key=lambda item: (item[0][0], str(item[0][1])))
@@ -120,6 +159,26 @@ def pair_split(
     return nodes.end, steps, entries
 
 
+def _add_block(rows: dict[tuple[int, int, int], dict[int, float]], nodes: _Nodes, block: Block) -> int:
+    """Entries of all monomials of one block; returns the multiply-adds of the new ones."""
+    new = 0
+    weighted = (block.couplings * phase(block.ms)[:, None]).tolist()
+    missing = nodes.missing
+    for ms, values in zip(block.ms.tolist(), weighted, strict=True):
+        key = tuple(sorted(map(_code, block.channels, ms)))
+        first, second = min(_splits(key), key=lambda s: (missing(s[0]) + missing(s[1]), s))
+        ox, nx, cx = nodes.get(first)
+        oy, ny, cy = nodes.get(second)
+        weights = {f: v for f, v in zip(block.functions, values, strict=True) if v != 0.0}
+        if sum(map(_m, first)) != 0:
+            new += _add(rows, 2, ox, oy, weights, 1.0)
+            continue
+        new += _add(rows, 1, ox, oy, weights, 1.0)
+        if nx == 2 and ny == 2:
+            new += _add(rows, 1, ox + 1, oy + 1, weights, 1.0 if cx != cy else -1.0)
+    return new
+
+
 def _add(
     rows: dict[tuple[int, int, int], dict[int, float]],
     components: int,
@@ -127,7 +186,10 @@ def _add(
     y: int,
     weights: dict[int, float],
     sign: float,
-) -> None:
-    row = rows.setdefault((components, min(x, y), max(x, y)), {})
+) -> int:
+    key = (components, min(x, y), max(x, y))
+    new = 0 if key in rows else components * (1 if x == y else 2)
+    row = rows.setdefault(key, {})
     for f, value in weights.items():
         row[f] = row.get(f, 0.0) + sign * value
+    return new

@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
+from acegen.runtime.neighbours import farthest_move
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -42,8 +43,14 @@ class AceCalculator(Calculator):
         self._results_of: tuple[Model, FloatArray | None] = model, model.coefficients
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What changed since the results were made (ASE asks this): the structure, or the weights of the model."""
-        changes: list[str] = super().check_state(atoms, tol)  # type: ignore[no-untyped-call]
+        """What changed since the results were made (ASE asks this): the structure, or the weights of the model.
+
+        Exact, whatever `tol`, and only of what the model depends on: ASE's own comparison of 2,000 atoms takes 1 ms.
+        """
+        last: Any = self.atoms
+        if last is None:
+            return [*all_changes]
+        changes = [name for name in ("positions", "numbers", "cell", "pbc") if _differ(last, atoms, name)]
         model, coefficients = self._results_of
         if model is not self.model or coefficients is not self.model.coefficients:
             return [*changes, "weights"]
@@ -56,7 +63,8 @@ class AceCalculator(Calculator):
         system_changes: Sequence[str] = all_changes,
     ) -> None:
         """Evaluate `atoms` (ASE calls this); everything cheap is kept, stresses only when asked for."""
-        super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
+        if atoms is not None:
+            self.atoms = atoms.copy()  # type: ignore[no-untyped-call]
         now: Any = self.atoms
         graph = self._current_graph(now)
         wanted = (*_CHEAP, "virials") if "stresses" in properties else _CHEAP
@@ -64,8 +72,8 @@ class AceCalculator(Calculator):
         out = self.model.evaluate(graph, wanted)
         energy = float(out.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "energies": out.energies, "forces": out.forces}
-        if now.cell.rank == 3 and now.pbc.all():
-            volume = now.get_volume()
+        volume = abs(_determinant(now.cell.array.tolist())) if now.pbc.all() else 0.0
+        if volume > 0.0:
             self.results["stress"] = _voigt(out.virial[0] / -volume)
             if "stresses" in properties:
                 self.results["stresses"] = _voigt(out.virials / -volume)
@@ -78,8 +86,9 @@ class AceCalculator(Calculator):
         """The last graph moved along, or a new one when its list may have become incomplete."""
         last = self._graph
         if last is not None and np.array_equal(self._numbers, atoms.numbers) and self._complete(last, atoms):
-            same_cell = np.array_equal(last.cells[0], atoms.cell.array)
-            return last.with_positions(atoms.positions, None if same_cell else atoms.cell.array)
+            if not np.array_equal(last.cells[0], atoms.cell.array):
+                return last.with_positions(atoms.positions, atoms.cell.array)
+            return last.replaced(positions=np.array(atoms.positions, np.float64, order="C"))
         self._graph = GraphBatch.from_atoms(atoms, self.model, self.skin)
         self._numbers = atoms.numbers.copy()
         self.n_lists += 1
@@ -95,18 +104,29 @@ class AceCalculator(Calculator):
         if positions is None or not np.array_equal(last.pbc[0], atoms.pbc):
             return False
         strain = _strain(last, atoms)
-        if strain is None or not np.isfinite(atoms.positions).all():
+        if strain is None:
             return False
-        moved = atoms.positions - (positions if strain is _NO_STRAIN else positions @ strain)
-        if len(moved):
-            moved -= moved.mean(axis=0)
-        farthest = math.sqrt(float(np.einsum("ia,ia->i", moved, moved).max(initial=0.0)))
-        stretch = 1.0 if strain is _NO_STRAIN else float(np.linalg.svd(strain, compute_uv=False)[-1])
-        reach = stretch * (self.model.cutoff + self.skin) - 2.0 * farthest
-        return reach >= self.model.cutoff * (1.0 + 1e-12)
+        stretch = 1.0
+        if strain is not _NO_STRAIN:
+            if not np.isfinite(atoms.positions).all():
+                return False
+            positions = np.ascontiguousarray(positions @ strain)
+            stretch = float(np.linalg.svd(strain, compute_uv=False)[-1])
+        reach = stretch * (self.model.cutoff + self.skin) - 2.0 * farthest_move(atoms.positions, positions)
+        return reach >= self.model.cutoff * (1.0 + 1e-12)  # False where a position is not a number
 
 
 _NO_STRAIN: FloatArray = np.eye(3)
+
+
+def _differ(one: Atoms, other: Atoms, name: str) -> bool:
+    return not np.array_equal(np.asarray(getattr(one, name)), np.asarray(getattr(other, name)))
+
+
+def _determinant(cell: list[list[float]]) -> float:
+    """Of [3, 3]; NumPy takes many times as long for nine numbers."""
+    (a, b, c), (d, e, f), (g, h, i) = cell
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 
 
 def _voigt(tensor: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Graphs of ASE structures: symbols to species indices, one neighbour list per structure, all concatenated."""
+"""Graphs of ASE structures: checked arrays of a batch, symbols to species indices, and the edges."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.runtime.arrays import Int32Array, float_array, symbol_names
-from acegen.runtime.edges import Shifts, share_multiples
+from acegen.runtime.arrays import FloatArray, Int32Array, float_array, symbol_names
+from acegen.runtime.edges import Shifts
 from acegen.runtime.graph import GraphBatch, HasSpecies
-from acegen.runtime.neighbours import neighbour_list
+from acegen.runtime.neighbours import Structures, find_edges
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -27,39 +27,47 @@ def graph_from_atoms(
     if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
         raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
     reach = cutoff + float(skin)
-    counts = [len(frame) for frame in frames]
-    first_atom = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     names = ["atoms"] if len(frames) == 1 else [f"atoms[{k}]" for k in range(len(frames))]
+    batch = _joined(frames, names)
     indices = species_indices(frames, symbols, names)
-    pieces, edge_counts = [], [np.zeros(1, np.int64)]
-    for frame, name, start in zip(frames, names, first_atom, strict=False):
-        place = float_array(f"{name}.positions", frame.positions, (len(frame), 3), "angstrom")
-        cell = float_array(f"{name}.cell", np.asarray(frame.cell), (3, 3), "angstrom")
-        i, j, multiples = neighbour_list(place, cell, np.asarray(frame.pbc, bool), reach, name)
-        pieces.append((place, cell, j + np.int32(start), multiples))
-        edge_counts.append(np.bincount(i, minlength=len(frame)).astype(np.int64))
-    positions = np.concatenate([piece[0] for piece in pieces] or [np.zeros((0, 3))])
-    cells = np.array([piece[1] for piece in pieces]).reshape(-1, 3, 3)
-    edge_to = np.concatenate([piece[2] for piece in pieces] or [np.zeros(0, np.int32)])
-    multiples = np.concatenate([piece[3] for piece in pieces] or [np.zeros((0, 3), np.int32)])
-    owners = np.repeat(np.arange(len(frames), dtype=np.int32), [len(piece[2]) for piece in pieces])
-    shifts = share_multiples(multiples, owners, cells)
+    found = find_edges(batch, reach, names)
     return GraphBatch(
         n_systems=len(frames),
-        n_atoms=len(positions),
-        n_edges=len(edge_to),
-        first_atom=first_atom,
+        n_atoms=len(batch.positions),
+        n_edges=len(found.edge_to),
+        first_atom=batch.first_atom,
         species=indices,
-        first_edge=np.cumsum(np.concatenate(edge_counts), dtype=np.int64),
-        edge_to=edge_to,
-        positions=positions,
+        first_edge=found.first_edge,
+        edge_to=found.edge_to,
+        positions=batch.positions,
         edge_vectors=None,
-        cells=cells,
-        pbc=np.array([frame.pbc for frame in frames], bool).reshape(-1, 3),
+        cells=batch.cells,
+        pbc=batch.pbc,
         cutoff=reach,
         symbols=symbols,
-        **shift_fields(shifts),
+        **shift_fields(found.shifts),
     )
+
+
+def _joined(frames: Sequence[Atoms], names: Sequence[str]) -> Structures:
+    """Positions, cells and boundary conditions of all frames in arrays of their own, checked."""
+    counts = np.array([len(frame.arrays["numbers"]) for frame in frames], np.int64)
+    first_atom = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    positions = _stacked([frame.arrays["positions"] for frame in frames])
+    cells = _stacked([frame.cell.array for frame in frames]).reshape(-1, 3, 3)
+    if positions.shape != (first_atom[-1], 3) or not (np.isfinite(positions).all() and np.isfinite(cells).all()):
+        for frame, name in zip(frames, names, strict=True):  # one of them is wrong: say which
+            float_array(f"{name}.positions", frame.positions, (len(frame), 3), "angstrom")
+            float_array(f"{name}.cell", np.asarray(frame.cell), (3, 3), "angstrom")
+    pbc = np.array([frame.pbc for frame in frames], bool).reshape(-1, 3)
+    return Structures(first_atom, positions, cells, pbc)
+
+
+def _stacked(arrays: Sequence[Any]) -> FloatArray:
+    """Rows [n, 3] of all arrays one after the other, always a copy; not finite where they are no real numbers."""
+    if any(array.dtype.kind not in "fiu" or array.shape[1:] != (3,) for array in arrays):
+        return np.full((1, 3), np.nan)
+    return np.concatenate([np.zeros((0, 3)), *arrays])
 
 
 def shift_fields(shifts: Shifts | None) -> dict[str, Any]:
@@ -97,14 +105,18 @@ def species_indices(frames: Sequence[Atoms], symbols: tuple[str, ...], names: Se
         if symbol in atomic_numbers:
             table[atomic_numbers[symbol]] = index
     numbers = [np.asarray(frame.numbers) for frame in frames]
-    indices = [table[np.clip(each, 0, 255)] for each in numbers]
-    for k, found in enumerate(indices):
-        if (found < 0).any():
-            atom = int(np.flatnonzero(found < 0)[0])
-            number = int(numbers[k][atom])
-            symbol = chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"number {number}"
-            raise InputError(f"{names[k]}: atom {atom} is {symbol}, expected one of {', '.join(symbols)}")
-    return np.concatenate(indices) if indices else np.zeros(0, np.int32)
+    if not numbers:
+        return np.zeros(0, np.int32)
+    joined = np.concatenate(numbers)
+    indices: Int32Array = table[np.clip(joined, 0, 255)]
+    if (indices < 0).any():
+        place = int(np.flatnonzero(indices < 0)[0])
+        first = np.concatenate([[0], np.cumsum([len(each) for each in numbers])])
+        k = int(np.searchsorted(first, place, side="right")) - 1
+        number = int(joined[place])
+        symbol = chemical_symbols[number] if 0 <= number < len(chemical_symbols) else f"number {number}"
+        raise InputError(f"{names[k]}: atom {place - first[k]} is {symbol}, expected one of {', '.join(symbols)}")
+    return indices
 
 
 def _species_and_cutoff(model: HasSpecies | float, species: Sequence[str] | None) -> tuple[tuple[str, ...], float]:

@@ -157,7 +157,7 @@ class GraphBatch:
             raise InputError("positions: this graph was made of edge_vectors, make a new one")
         moved = float_array("positions", positions, (self.n_atoms, 3), "angstrom")
         if cells is None:
-            return self._changed(positions=moved)
+            return self.replaced(positions=moved)
         flat = np.asarray(cells)
         strained = float_array("cells", flat[None] if flat.ndim == 2 else flat, (self.n_systems, 3, 3), "angstrom")
         shifts = self.shifts
@@ -165,16 +165,22 @@ class GraphBatch:
             if self.shift_multiples is None or self.shift_system is None:
                 raise InputError("cells: the shifts of this graph are Cartesian, make a new one for another cell")
             shifts = translations(self.shift_multiples, self.shift_system, strained)
-        return self._changed(positions=moved, cells=strained, shifts=shifts)
+        return self.replaced(positions=moved, cells=strained, shifts=shifts)
 
-    def _changed(self, **arrays: FloatArray | None) -> GraphBatch:
-        """A copy with other arrays of the same shapes; `dataclasses.replace` would take ten times as long."""
+    def replaced(self, **arrays: FloatArray | None) -> GraphBatch:
+        """A copy that owns other arrays of the same shapes, which are not checked.
+
+        `dataclasses.replace` would take ten times as long.
+        """
         copy = object.__new__(GraphBatch)
         copy.__dict__.update(self.__dict__)
         copy.__dict__.update(arrays)
-        copy.__dict__["prepared"] = prepared = self.prepared.copy()  # pointers of unchanged arrays stay good
-        prepared.pop("arguments", None)
-        copy.__post_init__()
+        prepared = self.prepared.copy()  # pointers of unchanged arrays stay good
+        prepared["stale"] = (*prepared.get("stale", ()), *arrays)
+        copy.__dict__["prepared"] = prepared
+        for value in arrays.values():
+            if value is not None:
+                value.flags.writeable = False
         return copy
 
     @property

@@ -100,6 +100,19 @@ class Kernel:
             coefficients: from `coefficients_pointer`.
             scratch: workspace of the calling thread.
         """
+        results, arguments = self.arguments(graph, properties, coefficients, n_threads, scratch)
+        self._check(self._evaluate(*arguments), "evaluate")
+        return results
+
+    def arguments(
+        self,
+        graph: GraphBatch,
+        properties: tuple[str, ...],
+        coefficients: Any,
+        n_threads: int,
+        scratch: Scratch,
+    ) -> tuple[dict[str, FloatArray], list[Any]]:
+        """New arrays for the results, and the arguments of the C function that fills them."""
         arguments = self._inputs(graph).copy()
         shapes = graph.prepared["shapes"]
         results = {}
@@ -111,8 +124,11 @@ class Kernel:
         arguments[_PLACE["coefficients"]] = coefficients
         arguments[_PLACE["n_threads"]] = n_threads
         arguments[_PLACE["workspace"]], arguments[_PLACE["workspace_bytes"]] = scratch.pointer, scratch.n_bytes
+        return results, arguments
+
+    def call(self, arguments: list[Any]) -> None:
+        """The C call alone, on `arguments` that are kept alive by the caller."""
         self._check(self._evaluate(*arguments), "evaluate")
-        return results
 
     def site(
         self,
@@ -146,30 +162,28 @@ class Kernel:
 
     def _inputs(self, graph: GraphBatch) -> list[Any]:
         """Argument list with the arrays of a graph in place; checked once per graph, good for every kernel."""
-        frame: list[Any] | None = graph.prepared.get("arguments")
-        if frame is None:
+        prepared = graph.prepared
+        frame: list[Any] | None = prepared.get("arguments")
+        if frame is None or prepared.get("stale"):
             sizes = {
                 "n_systems": graph.n_systems,
                 "n_atoms": graph.n_atoms,
                 "n_edges": graph.n_edges,
                 "n_shifts": 0 if graph.shifts is None else len(graph.shifts),
             }
-            frame = [_FFI.NULL] * len(EVALUATE)
-            known: dict[str, Any] = graph.prepared.get("pointers", {})
-            held_now: dict[str, Any] = {}
+            if frame is None:
+                changed: Any = _IN_GRAPH
+                frame = [_FFI.NULL] * len(EVALUATE)
+                frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
+                prepared["shapes"] = {
+                    name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"
+                }
+            else:  # a moved graph shares most arrays with the one it comes from
+                changed, frame = prepared["stale"], frame.copy()
             for argument in _GRAPH_ARRAYS:
-                value = getattr(graph, argument.name)
-                held = known.get(argument.name)  # a moved graph shares most arrays with the one it comes from
-                if held is None or held[0] is not value:
-                    held = value, pointer("graph", argument, value, sizes)
-                held_now[argument.name] = held
-                frame[_PLACE[argument.name]] = held[1]
-            frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
-            graph.prepared["pointers"] = held_now
-            shapes = graph.prepared.get("shapes") or {
-                name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"
-            }
-            graph.prepared["shapes"], graph.prepared["arguments"] = shapes, frame
+                if argument.name in changed:
+                    frame[_PLACE[argument.name]] = pointer("graph", argument, getattr(graph, argument.name), sizes)
+            prepared["arguments"], prepared["stale"] = frame, ()
         return frame
 
     def _check(self, code: int, function: str) -> None:

@@ -44,7 +44,7 @@ class Model:
         self.manifest = manifest
         self.precision = precision
         self.threads = threads
-        self._kernel = kernel
+        self.kernel = kernel
         self._weights = weights
         self._fold = fold
         self._origin = origin  # arguments of load_bundle, for pickle
@@ -99,7 +99,7 @@ class Model:
         checked = checked_weights(new, self._weights)
         coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
         coefficients.flags.writeable = False
-        self._coefficients_pointer = self._kernel.coefficients_pointer(coefficients)  # keeps the array alive
+        self._coefficients_pointer = self.kernel.coefficients_pointer(coefficients)  # keeps the array alive
         self._coefficients, self._weights = coefficients, checked
 
     @property
@@ -127,7 +127,7 @@ class Model:
         self._check_fits(batch)
         n_threads = self._threads_for(batch.n_atoms)
         scratch = self._workspace(batch.n_atoms, batch.max_neighbours, n_threads)
-        results = self._kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        results = self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
         check_finite(batch, results)
@@ -148,7 +148,7 @@ class Model:
         check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
         bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
         scratch = self._workspace(1, len(around), 1)
-        energy, gradient = self._kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
+        energy, gradient = self.kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
         if not (math.isfinite(energy) and np.isfinite(gradient).all()):
             lengths = np.linalg.norm(bonds, axis=1)
             n = int(lengths.argmin()) if len(lengths) else None
@@ -189,7 +189,7 @@ class Model:
         held = self._scratch.__dict__.get("held")
         if held is None:
             held = self._scratch.held = Scratch()
-        held.reserve(self._kernel.workspace_bytes(n_atoms, max_neighbours, n_threads))
+        held.reserve(self.kernel.workspace_bytes(n_atoms, max_neighbours, n_threads))
         return held
 
     def __repr__(self) -> str:
