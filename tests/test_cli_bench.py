@@ -117,7 +117,7 @@ def test_peer_that_cannot_evaluate_is_left_out(spec: Path, capsys: pytest.Captur
     [
         (["nothing.yaml"], "nothing.yaml: expected a specification, a potential or a bundle folder, found nothing"),
         ([], "expected an input, a bundle folder, or --table"),
-        (["x", "--against", "lammps"], "unknown peer 'lammps', expected one of pyace, ace-jax"),
+        (["x", "--against", "lammps"], "unknown peer 'lammps', expected one of pyace, pyace-native, ace-jax"),
         (["x", "--precision", "float16"], "unknown precision 'float16', expected one of float64, float32"),
         (["x", "--threads", "0"], "expected an integer >= 1, found '0'"),
         (["x", "--plot", "x.pdf"], "expected a file name ending in .svg or .png"),

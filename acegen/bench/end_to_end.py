@@ -159,10 +159,10 @@ def text_of(record: Record) -> str:
         f"({1e3 * batch['build_seconds_large']:.1f} ms)",
     ]
     for small in record["few"]:
-        kernel = small["seconds_kernel"]
-        more, moved = (1e6 * (small[key] - kernel) for key in ("seconds_evaluate", "seconds_moved"))
+        kernel = 1e6 * small["seconds_kernel"]
+        more, moved = (1e6 * small[key] - kernel for key in ("seconds_evaluate", "seconds_moved"))
         lines.append(
-            f"few atoms   {small['atoms']}: kernel {1e6 * kernel:.1f} us, evaluate +{more:.1f} us, moved +{moved:.1f} us"
+            f"few atoms   {small['atoms']}: kernel {kernel:.1f} us, evaluate +{more:.1f} us, moved +{moved:.1f} us"
         )
     lines.append(
         f"ASE         {ase['atoms']} atoms: kernel {1e3 * ase['seconds_kernel']:.2f} ms, get_forces "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from acegen.bench.peers import NATIVE
 from acegen.errors import SpecError
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.model import Model
@@ -37,9 +38,9 @@ def make_request(peer: str, source: Path, model: Model, atoms: Atoms, graph: Gra
             spec = read_spec(source)
         except SpecError:  # a B-basis potential; its own errors were told when the kernel was made
             spec = None
-    if peer == "pyace":
+    if peer.removesuffix(NATIVE) == "pyace":
         if spec is not None or source.is_dir():
-            return f"pyace evaluates PACE potentials, {source.name} is not one: left out"
+            return f"{peer} evaluates PACE potentials, {source.name} is not one: left out"
         fields = {"potential": str(source.resolve())}
         note = "the same potential"
         if len(set(model.manifest.n_densities)) > 1:  # compared all the same: a later release may be right

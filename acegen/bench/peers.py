@@ -15,7 +15,8 @@ import numpy as np
 from acegen.bench.contenders import Seconds
 from acegen.errors import InputError
 
-NAMES = ("pyace", "ace-jax")
+NATIVE = "-native"  # ends the name of a peer that was built with the flags of this processor
+NAMES = ("pyace", f"pyace{NATIVE}", "ace-jax")
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -53,12 +54,13 @@ class PeerProcess:
             )
         except OSError as error:
             self._folder.cleanup()
-            raise InputError(f"--peer-python: {python} cannot be run ({error.strerror})") from error
+            option = "--native-python" if name.endswith(NATIVE) else "--peer-python"
+            raise InputError(f"{option}: {python} cannot be run ({error.strerror})") from error
         structure, results = Path(self._folder.name, "structure.npz"), Path(self._folder.name, "results.npz")
         np.savez(structure, **arrays)  # type: ignore[arg-type]
         try:
             paths = {"arrays": str(structure), "results": str(results)}
-            self.about = self._ask({"peer": name, **paths, **request})
+            self.about = self._ask({"peer": name.removesuffix(NATIVE), **paths, **request})
             with np.load(results) as content:
                 self.results = {key: np.asarray(content[key]) for key in content}
         except BaseException:

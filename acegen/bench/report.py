@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acegen.bench.report_floors import floors_markdown, sizes_markdown
+from acegen.bench.peers import NAMES
+from acegen.bench.report_floors import around_markdown, floors_markdown, sizes_markdown
 from acegen.bench.session import FORMAT, Record
 from acegen.errors import InputError
 
@@ -45,10 +46,11 @@ def read_records(paths: Sequence[Path]) -> list[Record]:
 def markdown_of(records: Sequence[Record]) -> str:
     """One row per record, largest size, one thread; the machines below; then floors and sizes where recorded."""
     header = ["potential", "neighbours", "functions", "f64 µs/atom (min)", "of peak", "f32 µs/atom (min)", "f64/f32"]
-    header += ["pyace µs/atom", "× pyace", "ace-jax µs/atom", "× ace-jax", "generate + compile"]
+    peers = [peer for peer in NAMES if any(run["evaluator"] == peer for one in records for run in one["runs"])]
+    header += [title for peer in peers for title in (f"{peer} µs/atom", f"× {peer}")] + ["generate + compile"]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for record in records:
-        lines.append("| " + " | ".join(_cells(record)) + " |")
+        lines.append("| " + " | ".join(_cells(record, peers)) + " |")
     machines = sorted({machine_line(record["machine"]) for record in records})
     peaks = [record["peak"] for record in records]
     best = {name: max(peak[name] for peak in peaks) for name in ("float64", "float32")} if peaks else {}
@@ -57,10 +59,10 @@ def markdown_of(records: Sequence[Record]) -> str:
         [f"Peak of one core: {best['float64']:.1f} GFLOP/s float64, {best['float32']:.1f} float32."] if best else []
     )
     notes = sorted({note for record in records for note in _wrong_peers(record)})
-    return "\n".join([*lines, *notes, *floors_markdown(records), *sizes_markdown(records)])
+    return "\n".join([*lines, *notes, *floors_markdown(records), *sizes_markdown(records), *around_markdown(records)])
 
 
-def _cells(record: Record) -> list[str]:
+def _cells(record: Record, peers: Sequence[str]) -> list[str]:
     most = max(run["n_atoms"] for run in record["runs"])
     runs = {
         (run["evaluator"], run["precision"]): run
@@ -75,7 +77,7 @@ def _cells(record: Record) -> list[str]:
     cells.append(f"{double['peak_fraction']:.0%}" if double else "")
     cells.append(_microseconds(single))
     cells.append(f"{double['us_per_atom'] / single['us_per_atom']:.2f}" if double and single else "")
-    for peer in ("pyace", "ace-jax"):
+    for peer in peers:
         run = runs.get((peer, "float64"))
         same = any(a["evaluator"] == peer and a.get("forces", 1.0) <= AGREES for a in record["agreement"])
         cells.append(f"{run['us_per_atom']:.1f}{'' if same else ' *'}" if run else "")

@@ -1,4 +1,4 @@
-"""Markdown tables of records beyond the first: floors and fractions reached, throughput by size."""
+"""Markdown tables of records beyond the first: floors and fractions reached, throughput by size, around the kernel."""
 
 from __future__ import annotations
 
@@ -76,6 +76,29 @@ def sizes_markdown(records: Sequence[Record]) -> list[str]:
         name, evaluator, precision, threads = kind
         title = f"{name}, {evaluator} {precision}, {threads} thread{'s' if threads > 1 else ''}"
         lines.append(_row([title, *(f"{found[n]:,}" if n in found else "" for n in sizes)]))
+    return lines
+
+
+def around_markdown(records: Sequence[Record]) -> list[str]:
+    """Lines of the table of what is around the kernel."""
+    found = [(record["potential"]["name"], record["end_to_end"]) for record in records if "end_to_end" in record]
+    if not found:
+        return []
+    titles = ["potential", "threads: speedup", "batch of small / one large, per atom", "lists of the batch"]
+    few = [one["atoms"] for one in found[0][1]["few"]]
+    titles += [f"{n} atoms: kernel, + call, + moved µs" for n in few]
+    titles += ["ASE step / kernel", "new list, kernels"]
+    lines = ["", "Around the kernel (see `acegen bench --end-to-end`):", "", *_head(titles)]
+    for name, one in found:
+        cells = [name, f"{one['threads']['threads']}: {one['threads']['speedup']:.2f}", f"{one['batch']['ratio']:.2f}"]
+        cells.append(f"{1e3 * one['batch']['build_seconds_batch']:.1f} ms")
+        for small in one["few"]:
+            kernel = small["seconds_kernel"]
+            more = (1e6 * (small[key] - kernel) for key in ("seconds_evaluate", "seconds_moved"))
+            cells.append(f"{1e6 * kernel:.1f}, " + ", ".join(f"+{extra:.1f}" for extra in more))
+        cells.append(f"{one['ase']['ratio']:.2f}")
+        cells.append(f"{one['ase']['seconds_list'] / one['ase']['seconds_kernel']:.2f}")
+        lines.append(_row(cells))
     return lines
 
 

@@ -15,11 +15,12 @@ from acegen.bench.bandwidth import read_bandwidth
 from acegen.bench.census import edges_inside
 from acegen.bench.cold import Made, make_kernel
 from acegen.bench.contenders import Contender, KernelContender
+from acegen.bench.end_to_end import end_to_end
 from acegen.bench.machine import describe_machine
 from acegen.bench.measure import Timing, alternate
 from acegen.bench.peak import Peak
 from acegen.bench.peer_requests import make_request
-from acegen.bench.peers import PeerProcess
+from acegen.bench.peers import NATIVE, PeerProcess
 from acegen.bench.roofs import measure_floors
 from acegen.bench.structures import RATTLE, build_structure, choose_crystal
 from acegen.runtime.graph import GraphBatch
@@ -40,6 +41,7 @@ class Wanted:
     threads: tuple[int, ...] = (1,)
     against: tuple[str, ...] = ()
     peer_python: str = "python3"
+    native_python: str = "python3"  # has peers built for this processor
     repeats: int = 7
     form: str = "auto"
     products: str = "auto"
@@ -48,6 +50,7 @@ class Wanted:
     lattice_constant: float | None = None
     rattle: float = RATTLE
     floors: bool = False
+    around: bool = False  # threads, batches, few atoms, ASE steps
 
 
 def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None) -> Record:
@@ -91,6 +94,10 @@ def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None)
             _measure_size(wanted, models, atoms, graph, peak, record, progress)
         if wanted.floors:
             _measure_floors(wanted, models, graph, peak, record, progress)
+        if wanted.around:
+            several = Model(model.manifest, model.kernel, model.precision, max(2, *wanted.threads))
+            model.threads = 1
+            record["end_to_end"] = end_to_end(model, several, crystal, wanted.repeats, progress)
     record["peak"] = {**{name: round(rate, 2) for name, rate in peak.best.items()}, "vector_bytes": peak.vector_bytes}
     for run in record["runs"]:
         if run["evaluator"] == "acegen" and run["threads"] == 1:
@@ -124,7 +131,8 @@ def _measure_size(
                     record["notes"].append(request)
                 continue
             progress(f"load {name}")
-            peer = stack.enter_context(PeerProcess(name, wanted.peer_python, request.fields, request.arrays))
+            python = wanted.native_python if name.endswith(NATIVE) else wanted.peer_python
+            peer = stack.enter_context(PeerProcess(name, python, request.fields, request.arrays))
             line = _agreement(name, request.note, request.same, peer.results, reference, graph)
             record["agreement"].append({**line, **{key: peer.about.get(key) for key in ("what", "version", "rows")}})
             contenders.append(peer)

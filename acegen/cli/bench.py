@@ -12,7 +12,7 @@ from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
 
-PEERS = ("pyace", "ace-jax")
+PEERS = ("pyace", "pyace-native", "ace-jax")
 PLOTS = (".svg", ".png")
 
 _DESCRIPTION = """Time energy, forces and virial on a perturbed crystal, neighbour list (0.5 A skin) prepared
@@ -31,8 +31,9 @@ def add_parser(subparsers: Any) -> None:
     add("--precision", type=choice, default=("float64",), help="float64,float32 or one of them (default: float64)")
     add("--threads", type=_numbers, default=(1,), help="numbers of threads, e.g. 1,2 (default: 1)")
     add("--repeats", type=positive, default=7, help="samples of every evaluator (default: %(default)s)")
-    add("--against", type=_one_of("peer", PEERS), default=(), help="other evaluators: pyace,ace-jax or one of them")
+    add("--against", type=_one_of("peer", PEERS), default=(), help=f"other evaluators, of {','.join(PEERS)}")
     add("--peer-python", default=sys.executable, help="Python that has them installed (default: this one)")
+    add("--native-python", default=sys.executable, help="the same for pyace-native, built with -march=native")
     add("--form", choices=FORMS, default="auto", help="form of the product basis (default: cheapest)")
     add("--products", choices=PRODUCTS, default="auto", help="straight-line code or loops over tables")
     add("--cached", action="store_true", help="use the kernel cache; compile seconds are not measured then")
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add("--lattice-constant", type=float, metavar="A", help="in angstrom (default: from the elements)")
     add("--rattle", type=_length, default=0.05, metavar="A", help="random displacement (default: %(default)s)")
     add("--floors", action="store_true", help="operations, bytes, least times and measured times by stage")
+    add("--end-to-end", action="store_true", help="threads, a batch of small structures, few atoms, steps from ASE")
     add("--json", metavar="FILE", help="write the record to FILE, or to the terminal with -")
     add(
         "--plot",
@@ -94,8 +96,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         lattice_constant=arguments.lattice_constant,
         rattle=arguments.rattle,
         floors=arguments.floors,
+        native_python=arguments.native_python,
+        around=arguments.end_to_end,
     )
-    steps = len(wanted.precisions) + (1 + len(wanted.precisions) if wanted.floors else 0)
+    steps = len(wanted.precisions) + (1 + len(wanted.precisions) if wanted.floors else 0) + 4 * wanted.around
     steps += len(wanted.sizes) * (len(wanted.against) + wanted.repeats + 1)
     with Progress(steps) as progress:
         record = measure(wanted, progress.step)

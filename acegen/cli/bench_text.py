@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from acegen.bench.end_to_end import text_of as around_text
 from acegen.bench.report import AGREES, machine_line
 from acegen.bench.report_floors import fraction_cells, traffic_text
 from acegen.bench.session import Record
@@ -27,6 +28,8 @@ def text_of(record: Record) -> str:
     lines += ["", _runs(record["runs"]), ""]
     for floors in record.get("floors", ()):
         lines += [_floors(floors, record["bandwidth"]), ""]
+    if "end_to_end" in record:
+        lines += [around_text(record["end_to_end"]), ""]
     lines += [_agreement_line(line) for line in record["agreement"]]
     lines += [f"note: {note}" for note in record["notes"]]
     return "\n".join(lines).rstrip()

@@ -22,7 +22,7 @@ def float_array(name: str, value: object, shape: Sequence[int | None], unit: str
         raise InputError(f"{name}: expected an array of real numbers, found {found.dtype}")
     _check_shape(name, found, shape)
     array = np.array(found, dtype=np.float64, order="C", copy=True)
-    if not np.isfinite(array).all():
+    if np.count_nonzero(np.isfinite(array)) != array.size:  # `.all()` is slow for a few atoms
         place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise InputError(f"{name}: expected finite numbers{unit and ' in '}{unit}, found {array[place]} at {place}")
     return array
@@ -97,6 +97,8 @@ def symbol_names(name: str, value: object) -> tuple[str, ...]:
 
 
 def _check_shape(name: str, array: npt.NDArray[Any], shape: Sequence[int | None]) -> None:
+    if array.shape == shape:
+        return
     fits = array.ndim == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )

@@ -20,17 +20,30 @@ def check_finite(graph: GraphBatch, results: Mapping[str, FloatArray]) -> None:
     Raises:
         InputError: names the structure and its closest pair of atoms, numbered within the structure.
     """
-    for name in [name for name in _WATCHED if name in results] or list(results)[:1]:
-        values = results[name]
-        # one number is far cheaper to look at as a Python number: calls on a few atoms take microseconds
-        good = math.isfinite(values.item()) if values.size == 1 else np.logical_and.reduce(np.isfinite(values), None)
-        if not good:
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise InputError(_sentence(graph, name, row))
+    watched = False
+    for name in _WATCHED:
+        values = results.get(name)
+        if values is not None:
+            watched = True
+            if not _finite(values):
+                raise InputError(_sentence(graph, name, values))
+    if not watched:
+        for name, values in results.items():
+            if not _finite(values):
+                raise InputError(_sentence(graph, name, values))
+            break
 
 
-def _sentence(graph: GraphBatch, name: str, row: int) -> str:
-    """Which structure owns `row` of output `name`, and the atoms that are closest in it."""
+def _finite(values: FloatArray) -> bool:
+    # `.all()` and one-element arrays are slow in NumPy: calls on a few atoms take microseconds
+    if values.size == 1:
+        return math.isfinite(values.item())
+    return int(np.count_nonzero(np.isfinite(values))) == values.size
+
+
+def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
+    """Which structure owns the first row of output `name` that is not finite, and the atoms that are closest in it."""
+    row = int(np.argwhere(~np.isfinite(values))[0][0])
     if graph.n_systems == 1:
         system = 0
     elif name in ("energy", "virial"):

@@ -160,15 +160,15 @@ class GraphBatch:
             return self.replaced(positions=moved)
         flat = np.asarray(cells)
         strained = float_array("cells", flat[None] if flat.ndim == 2 else flat, (self.n_systems, 3, 3), "angstrom")
-        shifts = self.shifts
-        if shifts is not None:
-            if self.shift_multiples is None or self.shift_system is None:
-                raise InputError("cells: the shifts of this graph are Cartesian, make a new one for another cell")
-            shifts = translations(self.shift_multiples, self.shift_system, strained)
+        if self.shifts is None:
+            return self.replaced(positions=moved, cells=strained)
+        if self.shift_multiples is None or self.shift_system is None:
+            raise InputError("cells: the shifts of this graph are Cartesian, make a new one for another cell")
+        shifts = translations(self.shift_multiples, self.shift_system, strained)
         return self.replaced(positions=moved, cells=strained, shifts=shifts)
 
-    def replaced(self, **arrays: FloatArray | None) -> GraphBatch:
-        """A copy that owns other arrays of the same shapes, which are not checked.
+    def replaced(self, **arrays: FloatArray) -> GraphBatch:
+        """A copy that owns other arrays of the same kind and shapes, C-contiguous, which are not checked.
 
         `dataclasses.replace` would take ten times as long.
         """
@@ -176,11 +176,10 @@ class GraphBatch:
         copy.__dict__.update(self.__dict__)
         copy.__dict__.update(arrays)
         prepared = self.prepared.copy()  # pointers of unchanged arrays stay good
-        prepared["stale"] = (*prepared.get("stale", ()), *arrays)
+        prepared["stale"] = {*prepared.get("stale", ()), *arrays}
         copy.__dict__["prepared"] = prepared
         for value in arrays.values():
-            if value is not None:
-                value.flags.writeable = False
+            value.flags.writeable = False
         return copy
 
     @property

@@ -163,27 +163,30 @@ class Kernel:
     def _inputs(self, graph: GraphBatch) -> list[Any]:
         """Argument list with the arrays of a graph in place; checked once per graph, good for every kernel."""
         prepared = graph.prepared
-        frame: list[Any] | None = prepared.get("arguments")
-        if frame is None or prepared.get("stale"):
-            sizes = {
-                "n_systems": graph.n_systems,
-                "n_atoms": graph.n_atoms,
-                "n_edges": graph.n_edges,
-                "n_shifts": 0 if graph.shifts is None else len(graph.shifts),
-            }
-            if frame is None:
-                changed: Any = _IN_GRAPH
-                frame = [_FFI.NULL] * len(EVALUATE)
-                frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
-                prepared["shapes"] = {
-                    name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"
-                }
-            else:  # a moved graph shares most arrays with the one it comes from
-                changed, frame = prepared["stale"], frame.copy()
-            for argument in _GRAPH_ARRAYS:
-                if argument.name in changed:
-                    frame[_PLACE[argument.name]] = pointer("graph", argument, getattr(graph, argument.name), sizes)
-            prepared["arguments"], prepared["stale"] = frame, ()
+        stale = prepared.get("stale")  # read before the arguments, written after them: threads may share a graph
+        known: list[Any] | None = prepared.get("arguments")
+        if known is not None:
+            if not stale:
+                return known
+            moved = known.copy()  # a moved graph shares most arrays with the one it comes from, and has all its shapes
+            for name in stale:
+                if name in _PLACE:
+                    moved[_PLACE[name]] = _FFI.from_buffer(_DOUBLES, getattr(graph, name))
+            prepared["arguments"] = moved
+            prepared["stale"] = ()
+            return moved
+        sizes = {
+            "n_systems": graph.n_systems,
+            "n_atoms": graph.n_atoms,
+            "n_edges": graph.n_edges,
+            "n_shifts": 0 if graph.shifts is None else len(graph.shifts),
+        }
+        frame = [_FFI.NULL] * len(EVALUATE)
+        frame[_PLACE["n_systems"]], frame[_PLACE["n_atoms"]] = graph.n_systems, graph.n_atoms
+        for argument in _GRAPH_ARRAYS:
+            frame[_PLACE[argument.name]] = pointer("graph", argument, getattr(graph, argument.name), sizes)
+        prepared["shapes"] = {name: shape_of(argument, sizes) for name, argument in OUTPUTS.items() if name != "basis"}
+        prepared["arguments"], prepared["stale"] = frame, ()
         return frame
 
     def _check(self, code: int, function: str) -> None:

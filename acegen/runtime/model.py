@@ -124,9 +124,7 @@ class Model:
         """
         names = checked_properties(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
-        self._check_fits(batch)
-        n_threads = self._threads_for(batch.n_atoms)
-        scratch = self._workspace(batch.n_atoms, batch.max_neighbours, n_threads)
+        n_threads, scratch = self._prepare(batch)
         results = self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
@@ -147,7 +145,7 @@ class Model:
         check_range("neighbour_species", around, len(self.species), "species of the model")
         check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
         bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
-        scratch = self._workspace(1, len(around), 1)
+        scratch = self._workspace(self.kernel.workspace_bytes(1, len(around), 1))
         energy, gradient = self.kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
         if not (math.isfinite(energy) and np.isfinite(gradient).all()):
             lengths = np.linalg.norm(bonds, axis=1)
@@ -161,6 +159,18 @@ class Model:
         from acegen.runtime.calculator import AceCalculator
 
         return AceCalculator(self, skin)
+
+    def _prepare(self, graph: GraphBatch) -> tuple[int, Scratch]:
+        """Threads and workspace for `graph`; what was found for one thread is kept in the graph."""
+        threads, plan = self.threads, graph.prepared.get("plan")
+        if plan is not None and plan[0] is self and plan[1] == threads:
+            return 1, self._workspace(plan[2])
+        self._check_fits(graph)
+        n_threads = self._threads_for(graph.n_atoms)
+        n_bytes = self.kernel.workspace_bytes(graph.n_atoms, graph.max_neighbours, n_threads)
+        if n_threads == 1:
+            graph.prepared["plan"] = self, threads, n_bytes
+        return n_threads, self._workspace(n_bytes)
 
     def _check_fits(self, graph: GraphBatch) -> None:
         """Refuse graphs made for another model."""
@@ -184,12 +194,14 @@ class Model:
                 return 1
         return wanted
 
-    def _workspace(self, n_atoms: int, max_neighbours: int, n_threads: int) -> Scratch:
-        """Scratch memory of this thread, grown when needed."""
-        held = self._scratch.__dict__.get("held")
-        if held is None:
+    def _workspace(self, n_bytes: int) -> Scratch:
+        """Scratch memory of the calling thread, grown when needed: threads that share a model share none of it."""
+        try:
+            held: Scratch = self._scratch.held
+        except AttributeError:
             held = self._scratch.held = Scratch()
-        held.reserve(self.kernel.workspace_bytes(n_atoms, max_neighbours, n_threads))
+        if n_bytes > held.n_bytes:
+            held.reserve(n_bytes)
         return held
 
     def __repr__(self) -> str:
