@@ -45,7 +45,8 @@ def environment() -> jinja2.Environment:
         tabulated=radial.tabulated,
     )
     for name in (
-        "table integers doubles padded padded_size widest products slopes select_first select_second terms "
+        "table integers doubles padded padded_size few row_length table_rows table_shapes home "
+        "products slopes select_first select_second terms "
         "index_bits tile_shapes pool_shapes combination_shapes contraction_shapes mix_shapes harmonic_degrees "
         "of_centre ampersands named_constants harmonic_start table_number uses embedded folds"
     ).split():

@@ -13,6 +13,7 @@ from acegen.plan.types import BondPlan, Plan, PoolTile, Row, ShapePlan, TablePla
 
 _WIDTH = 100
 _VECTOR = 16  # lanes of the widest vectors
+_FEW = 3  # functions of a table that are read power by power
 
 
 def fill(items: Iterable[str], indent: str = "    ") -> str:
@@ -54,9 +55,35 @@ def padded_size(values: np.ndarray) -> int:
     return int(values.size) + _VECTOR
 
 
-def widest(tables: Sequence[TablePlan]) -> int:
-    """Columns of the widest table, rounded up to whole vectors."""
-    return max(-(-t.size // _VECTOR) * _VECTOR for t in tables)
+def few(size: int) -> bool:
+    """Tables of few functions: the powers of one function are neighbours in memory."""
+    return size <= _FEW
+
+
+def row_length(degree: int) -> int:
+    """Numbers kept for the degree + 1 coefficients of one function: whole 16 bytes."""
+    return -(-(degree + 1) // 4) * 4
+
+
+def table_rows(t: TablePlan) -> np.ndarray:
+    """Coefficients in the order in which the lookup reads them."""
+    if not few(t.size):
+        return t.values
+    rows = np.zeros((len(t.values), t.size, row_length(t.degree)))
+    rows[:, :, : t.degree + 1] = np.swapaxes(t.values, 1, 2)
+    return rows
+
+
+def table_shapes(tables: Sequence[TablePlan]) -> list[tuple[int, int]]:
+    """Distinct (degree, size)."""
+    return sorted({(t.degree, t.size) for t in tables})
+
+
+def home(t: TablePlan) -> int:
+    """The segment around two thirds of the range, where most neighbours are."""
+    start, inverse, bins, _ = t.segments[-1]
+    middle = t.segments[0][0] + 2 / 3 * (start + bins / inverse - t.segments[0][0])
+    return max(q for q, segment in enumerate(t.segments) if q == 0 or segment[0] <= middle)
 
 
 def _constant(constants: tuple[tuple[float, str], ...], index: int) -> str:

@@ -80,7 +80,8 @@ class EdgeBuilder:
         )
 
     def _radial(self, code: RadialCode, size: int) -> int:
-        key = (prune(code.section), code.head, size)
+        degree = code.table.degree if code.table is not None else 0
+        key = (prune(code.section), code.head, size, degree)
         if key not in self._radial_of:
             head_gradient = None
             if code.head is not None:
@@ -96,6 +97,7 @@ class EdgeBuilder:
                     head=None if code.head is None else prune(code.head),
                     head_gradient=head_gradient,
                     head_constants=tuple(c.symbol.name for c in code.head_constants),
+                    degree=degree,
                 )
             )
         return self._radial_of[key]

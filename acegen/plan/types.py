@@ -44,6 +44,7 @@ class RadialPlan:
     head: Section | None = None
     head_gradient: Section | None = None
     head_constants: tuple[str, ...] = ()
+    degree: int = 0  # of the table, where there is one
 
 
 @dataclass(frozen=True, slots=True)
