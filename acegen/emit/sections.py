@@ -140,14 +140,14 @@ def harmonics_adjoint(l_max: int) -> list[str]:
                 parts.append(f"{name} * {array}[{l * l + component(m) + (1 if sine else 0)}]")
         return " + ".join(parts)
 
-    lines.append(f"vec sum_x = {{0}}, sum_y = {{0}}, sum_z = {{0}}, sum_r = {total('q', 'D', 0, False)};")
+    lines.append(f"vec sum_r = {total('q', 'D', 0, False)};")
     if l_max > 0:
-        lines.append(f"sum_z += {total('dq', 'H', 0, False)};")
+        lines.append(f"vec sum_z = {total('dq', 'H', 0, False)};")
     for m in range(1, l_max + 1):
         lines.append(f"const vec hc_{m} = {total('q', 'H', m, False)};")
         lines.append(f"const vec hs_{m} = {total('q', 'H', m, True)};")
         if m == 1:
-            lines += ["sum_x += hc_1;", "sum_y += hs_1;"]
+            lines.append("vec sum_x = hc_1, sum_y = hs_1;")
         else:
             factor = f"REAL({m}.0) * "
             lines.append(f"sum_x += {factor}(hc_{m} * c_{m - 1} + hs_{m} * s_{m - 1});")
@@ -155,5 +155,6 @@ def harmonics_adjoint(l_max: int) -> list[str]:
         if m < l_max:
             lines.append(f"sum_z += ({total('dq', 'H', m, False)}) * c_{m} + ({total('dq', 'H', m, True)}) * s_{m};")
         lines.append(f"sum_r += ({total('q', 'D', m, False)}) * c_{m} + ({total('q', 'D', m, True)}) * s_{m};")
-    lines.append("*tx = sum_x, *ty = sum_y, *tz = sum_z, *radial = sum_r;")
+    gradient = "*tx = sum_x, *ty = sum_y, *tz = sum_z" if l_max > 0 else "*tx = *ty = *tz = (vec){0}"
+    lines.append(f"{gradient}, *radial = sum_r;")
     return [line for line in lines if not any(f" {name} =" in line for name in zero)]
