@@ -76,19 +76,21 @@ def harmonics_adjoint(l_max: int) -> list[str]:
                 parts.append(f"{name} * {array}[{l * l + component(m) + (1 if sine else 0)}]")
         return " + ".join(parts)
 
-    lines.append(f"*radial += {total('q', 'D', 0, False)};")
+    lines.append(f"vec sum_r = {total('q', 'D', 0, False)};")
     if l_max > 0:
-        lines.append(f"*tz += {total('dq', 'H', 0, False)};")
+        lines.append(f"vec sum_z = {total('dq', 'H', 0, False)};")
     for m in range(1, l_max + 1):
         lines.append(f"const vec hc_{m} = {total('q', 'H', m, False)};")
         lines.append(f"const vec hs_{m} = {total('q', 'H', m, True)};")
         if m == 1:
-            lines += ["*tx += hc_1;", "*ty += hs_1;"]
+            lines.append("vec sum_x = hc_1, sum_y = hs_1;")
         else:
             factor = f"REAL({m}.0) * "
-            lines.append(f"*tx += {factor}(hc_{m} * c_{m - 1} + hs_{m} * s_{m - 1});")
-            lines.append(f"*ty += {factor}(hs_{m} * c_{m - 1} - hc_{m} * s_{m - 1});")
+            lines.append(f"sum_x += {factor}(hc_{m} * c_{m - 1} + hs_{m} * s_{m - 1});")
+            lines.append(f"sum_y += {factor}(hs_{m} * c_{m - 1} - hc_{m} * s_{m - 1});")
         if m < l_max:
-            lines.append(f"*tz += ({total('dq', 'H', m, False)}) * c_{m} + ({total('dq', 'H', m, True)}) * s_{m};")
-        lines.append(f"*radial += ({total('q', 'D', m, False)}) * c_{m} + ({total('q', 'D', m, True)}) * s_{m};")
+            lines.append(f"sum_z += ({total('dq', 'H', m, False)}) * c_{m} + ({total('dq', 'H', m, True)}) * s_{m};")
+        lines.append(f"sum_r += ({total('q', 'D', m, False)}) * c_{m} + ({total('q', 'D', m, True)}) * s_{m};")
+    gradient = "*tx = sum_x, *ty = sum_y, *tz = sum_z" if l_max > 0 else "*tx = *ty = *tz = (vec){0}"
+    lines.append(f"{gradient}, *radial = sum_r;")
     return [line for line in lines if not any(f" {name} =" in line for name in zero)]
