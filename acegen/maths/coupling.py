@@ -25,6 +25,7 @@ from acegen.errors import AcegenError
 Groups = tuple[tuple[int, int], ...]  # (l, multiplicity) of every distinct channel, sorted by (l, n)
 
 NEGLIGIBLE = 1e-12  # coefficients below this are cancellation noise: exact entries exceed it by far
+LARGEST = 16_000  # classes with sum m = 0 of one body: elimination keeps the square of this number of doubles
 RESIDUAL = 1e-11  # largest |J+ c| accepted for a row of norm 1
 
 
@@ -149,8 +150,14 @@ def _orthonormal(rows: np.ndarray) -> np.ndarray:
 def invariants(groups: Groups) -> Invariants:
     """All rotation invariants of the body with these groups; r = 0 rows where there is none.
 
-    Raises AcegenError when rounding spoils the null space (the residual |J+ c| exceeds 1e-11).
+    Raises AcegenError when there are too many classes, or when rounding spoils the null space (the residual |J+ c|
+    exceeds 1e-11).
     """
+    total = sum(l * k for l, k in groups)
+    size = int(n_classes(groups)[total])
+    ls = " ".join(str(l) for l, k in groups for _ in range(k))
+    if size > LARGEST:
+        raise AcegenError(f"coupling of l = {ls}: {size} products exceed {LARGEST}; lower order, l_max or degree")
     flat = np.array([[m for part in c for m in part] for c in classes(groups, 0)], dtype=np.int16)
     if n_invariants(groups) == 0:
         return Invariants(flat, np.zeros((0, len(flat))), 0.0)
@@ -158,7 +165,6 @@ def invariants(groups: Groups) -> Invariants:
     rows = _null_rows(matrix)
     residual = float(np.abs(matrix @ rows.T).max(initial=0.0))
     if residual > RESIDUAL:
-        ls = " ".join(str(l) for l, k in groups for _ in range(k))
         raise AcegenError(f"coupling of l = {ls}: residual {residual:.1e} exceeds {RESIDUAL:.0e}; lower order or l_max")
     return Invariants(flat, np.where(np.abs(rows) < NEGLIGIBLE, 0.0, rows), residual)
 
