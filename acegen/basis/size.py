@@ -45,9 +45,9 @@ def _power_sums(
 ) -> list[np.ndarray]:
     """p_1 .. p_order, [parity, level, angle]; parity 0: as they are, 1: with the sign (-1)^l."""
     count = np.zeros((1 + max(c.l for c in channels), size))
-    for channel, place in zip(channels, bins, strict=True):
-        if place < size:
-            count[channel.l, place] += 1.0
+    for channel, at in zip(channels, bins, strict=True):
+        if at < size:
+            count[channel.l, at] += 1.0
     sums = []
     for j in range(1, order + 1):
         out = np.zeros((2, size, len(angles)))
