@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from acegen.bench.contenders import Seconds
-from acegen.bench.measure import alternate
+from acegen.bench.measure import Timing, alternate
 from acegen.bench.peak import Peak
 from acegen.bench.peer_server import _with_ghosts
 from acegen.bench.structures import Crystal, build_structure, choose_crystal
 from acegen.cli.main import main
+from acegen.errors import InputError
 
 SPEC = """elements: [Cu, Au]
 order: 2
@@ -241,3 +242,49 @@ def test_ace_jax_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (line,) = json.loads(capsys.readouterr().out)["agreement"]
     assert line["compared"] == "the same model" and line["rows"] == 73
     assert abs(line["energy"]) < 1e-9 and line["forces"] < 1e-7
+
+
+def test_a_measurement_takes_five_samples_or_more(monkeypatch: pytest.MonkeyPatch, spec: Path) -> None:
+    """Unless asked for fewer, each evaluator is sampled seven times; the native peer has a Python of its own."""
+    from acegen.bench import session
+
+    seen: list[session.Wanted] = []
+
+    def keep(wanted: session.Wanted, progress: object) -> dict[str, object]:
+        seen.append(wanted)
+        raise InputError("enough")
+
+    monkeypatch.setattr(session, "measure", keep)
+    options = ["--against", "pyace,pyace-native", "--peer-python", "a", "--native-python", "b"]
+    assert main(["bench", str(spec), *options]) == 2
+    (wanted,) = seen
+    assert wanted.repeats >= 5 and wanted.against == ("pyace", "pyace-native")
+    assert (wanted.peer_python, wanted.native_python) == ("a", "b")
+    timing = Timing(tuple(Seconds(cpu=c, wall=0.0) for c in (5.0, 1.0, 9.0, 2.0, 3.0)), "cpu", 1)
+    assert timing.median == 3.0 and timing.fastest == 1.0
+
+
+def test_peers_have_columns_only_where_they_ran(
+    record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A native and a generic build of one peer stand side by side; a record without peers has no empty columns."""
+    assert main(["bench", "--table", str(record)]) == 0
+    assert "pyace" not in capsys.readouterr().out
+    found = json.loads(record.read_text())
+    largest = max(found["runs"], key=lambda run: run["n_atoms"])
+    for peer, ratio in (("pyace", 12.5), ("pyace-native", 10.25)):
+        run = {**largest, "evaluator": peer, "precision": "float64", "threads": 1, "us_per_atom": 30.0, "ratio": ratio}
+        found["runs"].append(run)
+    found["end_to_end"] = {
+        "threads": {"threads": 2, "speedup": 1.97},
+        "batch": {"ratio": 1.1, "build_seconds_batch": 0.004},
+        "few": [{"atoms": 4, "seconds_kernel": 1e-5, "seconds_evaluate": 2e-5, "seconds_moved": 3e-5}],
+        "ase": {"ratio": 1.2, "seconds_list": 0.006, "seconds_kernel": 0.003},
+    }
+    path = tmp_path / "peers.json"
+    path.write_text(json.dumps(found))
+    assert main(["bench", "--table", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "pyace µs/atom | × pyace | pyace-native µs/atom | × pyace-native" in text
+    assert "| 30.0 * | 12.5 | 30.0 * | 10.2 |" in text
+    assert "| small | 2: 1.97 | 1.10 | 4.0 ms | 10.0, +10.0, +20.0 | 1.20 | 2.00 |" in text

@@ -6,6 +6,7 @@ import numpy as np
 
 from acegen.basis.product import Body, bodies
 from acegen.basis.radial import layout, make_bonds, make_channels
+from acegen.basis.size import check_size
 from acegen.basis.weights import make_weights
 from acegen.errors import SpecError
 from acegen.maths.coupling import half_terms
@@ -23,6 +24,7 @@ def enumerate_potential(spec: BasisSpec) -> Potential:
 
     Order-1 rows are B = A_n00 = Y_00 sum R; pair rows are plain sums of the pair radial functions.
     """
+    check_size(spec)
     found = bodies(spec)
     if not found and spec.pair is None:
         raise SpecError(f"{spec.source}: degree: expected a basis with at least one function, got an empty one")

@@ -29,6 +29,8 @@ def end_to_end(
     crystal: Crystal,
     repeats: int = 7,
     progress: Callable[[str], None] = lambda text: None,
+    n_atoms: int = 2048,
+    n_structures: int = 1000,
 ) -> Record:
     """All four measurements; seconds are medians.
 
@@ -38,15 +40,17 @@ def end_to_end(
         crystal: what the structures are made of.
         repeats: samples of every contender, in turn.
         progress: called with the name of each step as it begins.
+        n_atoms: of the structure for threads and ASE.
+        n_structures: of 8 atoms in the batch.
     """
     progress("threads")
-    record: Record = {"threads": threads(one, several, crystal, repeats)}
+    record: Record = {"threads": threads(one, several, crystal, repeats, n_atoms)}
     progress("batch of small structures")
-    record["batch"] = batch(one, crystal, repeats)
+    record["batch"] = batch(one, crystal, repeats, n_structures)
     progress("few atoms")
     record["few"] = [few(one, crystal, n, repeats) for n in (4, 8, 16)]
     progress("ASE step")
-    record["ase"] = ase_step(one, crystal, max(20, repeats))
+    record["ase"] = ase_step(one, crystal, max(20, repeats), n_atoms)
     return record
 
 
@@ -92,7 +96,7 @@ def few(model: Model, crystal: Crystal, n_atoms: int, repeats: int) -> Record:
     positions = atoms.positions.copy()
     times = _in_turn(
         [
-            kernel_call(model, graph),
+            KernelCall(model, graph),
             lambda: model.evaluate(graph),
             lambda: model.evaluate(graph.with_positions(positions)),
         ],
@@ -117,7 +121,7 @@ def ase_step(model: Model, crystal: Crystal, steps: int, n_atoms: int = 2048) ->
     for _ in range(steps):
         moved = start + MOVE / np.sqrt(3.0) * stream.standard_normal(start.shape)
         graph = GraphBatch.from_atoms(atoms, model, SKIN).with_positions(moved)
-        bare.append(_seconds(kernel_call(model, graph)))
+        bare.append(_seconds(KernelCall(model, graph)))
         atoms.positions = moved
         forces.append(_seconds(atoms.get_forces))
         rest.append(_seconds(lambda: (atoms.get_stress(), atoms.get_potential_energy())))
@@ -134,17 +138,19 @@ def ase_step(model: Model, crystal: Crystal, steps: int, n_atoms: int = 2048) ->
     }
 
 
-def kernel_call(model: Model, graph: GraphBatch) -> Callable[[], object]:
+class KernelCall:
     """The C call alone for energy, forces and virial, everything around it made beforehand."""
-    kernel, scratch = model.kernel, Scratch()
-    scratch.reserve(kernel.workspace_bytes(graph.n_atoms, graph.max_neighbours, 1))
-    coefficients = kernel.coefficients_pointer(model.coefficients)
-    results, arguments = kernel.arguments(graph, DEFAULT_PROPERTIES, coefficients, 1, scratch)
 
-    def call(arguments: list[Any] = arguments, held: object = (results, scratch, graph)) -> None:
-        kernel.call(arguments)
+    def __init__(self, model: Model, graph: GraphBatch) -> None:
+        self._kernel, self._scratch, self._graph = model.kernel, Scratch(), graph
+        self._scratch.reserve(self._kernel.workspace_bytes(graph.n_atoms, graph.max_neighbours, 1))
+        coefficients = self._kernel.coefficients_pointer(model.coefficients)
+        self.results, self._arguments = self._kernel.arguments(
+            graph, DEFAULT_PROPERTIES, coefficients, 1, self._scratch
+        )
 
-    return call
+    def __call__(self) -> None:
+        self._kernel.call(self._arguments)
 
 
 def text_of(record: Record) -> str:

@@ -175,7 +175,7 @@ def _measure_floors(
     record["floors"] = []
     for model in models:
         progress(f"stages, {model.precision}")
-        options = (wanted.source, wanted.form, wanted.products, model, graph, peak, bandwidth, wanted.repeats)
+        options = (wanted.source, wanted.form, wanted.products, model, graph, peak, bandwidth, 2 * wanted.repeats)
         record["floors"].append(measure_floors(*options, lambda done: peak.sample()))
 
 

@@ -6,7 +6,7 @@ operator J+ on the classes with sum m = 0 (J+ A_lm = sqrt((l-m)(l+m+1)) A_l,m+1 
 
 Gauge.  Rows are orthonormal in these plain class coordinates (no multiplicities).  Their sign, and the rotation
 inside a degenerate block, come from a row-pivoted LU factorisation of the equilibrated transpose of J+ followed by
-Cholesky orthonormalisation; it coincides entry by entry with EquivariantTensors >= 0.5 and ace-jax 0.4.
+Gram-Schmidt orthonormalisation; it coincides entry by entry with EquivariantTensors >= 0.5 and ace-jax 0.4.
 Complex harmonics with Condon-Shortley phase throughout.
 """
 
@@ -25,6 +25,7 @@ from acegen.errors import AcegenError
 Groups = tuple[tuple[int, int], ...]  # (l, multiplicity) of every distinct channel, sorted by (l, n)
 
 NEGLIGIBLE = 1e-12  # coefficients below this are cancellation noise: exact entries exceed it by far
+LARGEST = 16_000  # classes with sum m = 0 of one body: elimination keeps the square of this number of doubles
 RESIDUAL = 1e-11  # largest |J+ c| accepted for a row of norm 1
 
 
@@ -92,35 +93,71 @@ def raising_matrix(groups: Groups) -> np.ndarray:
     return matrix
 
 
+def _eliminate(work: np.ndarray) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Row-pivoted LU of work [n0, n1], which is overwritten: row order and, per column, (rows below, multipliers).
+
+    The matrix is sparse and fills in little: only rows and columns that are not zero are touched.
+    """
+    n0, n1 = work.shape
+    order = np.arange(n0)
+    lower = []
+    for k in range(n1):
+        column = work[order[k:], k]
+        pivot = k + int(np.argmax(np.abs(column)))
+        order[[k, pivot]] = order[[pivot, k]]
+        column[[0, pivot - k]] = column[[pivot - k, 0]]
+        there = 1 + np.flatnonzero(column[1:])
+        below, top = order[k + there], work[order[k]]
+        right = k + 1 + np.flatnonzero(top[k + 1 :])
+        multipliers = column[there] / top[k]
+        work[np.ix_(below, right)] -= multipliers[:, None] * top[right]
+        lower.append((below, multipliers))
+    return order, lower
+
+
 def _null_rows(matrix: np.ndarray) -> np.ndarray:
-    """Rows spanning the null space of a full-rank matrix [n1, n0], in the gauge of the module docstring."""
+    """Rows spanning the null space of a full-rank matrix [n1, n0], in the gauge of the module docstring.
+
+    Sums run one term after another, without BLAS, so that the numbers do not depend on the processor.
+    """
     n1, n0 = matrix.shape
     if n1 == 0:
         return np.eye(n0)
     scale = 1.0 / np.abs(matrix).sum(axis=0)
-    work = matrix.T * scale[:, None]
-    order = np.arange(n0)
-    for k in range(n1):  # row-pivoted elimination; the multipliers replace the eliminated entries
-        pivot = k + int(np.argmax(np.abs(work[k:, k])))
-        work[[k, pivot]] = work[[pivot, k]]
-        order[[k, pivot]] = order[[pivot, k]]
-        below = k + 1 + np.flatnonzero(work[k + 1 :, k])  # the matrix is sparse: few rows need the update
-        work[below, k] /= work[k, k]
-        work[below, k + 1 :] -= work[below, k, None] * work[k, k + 1 :]
-    lower = np.tril(work[:n1], -1) + np.eye(n1)
-    rows = np.empty((n0 - n1, n0))
-    rows[:, order[:n1]] = -np.linalg.solve(lower.T, work[n1:].T).T
-    rows[:, order[n1:]] = np.eye(n0 - n1)
-    rows *= scale
-    return np.asarray(np.linalg.solve(np.linalg.cholesky(rows @ rows.T), rows))
+    order, lower = _eliminate(np.asfortranarray(matrix.T * scale[:, None]))
+    free = order[n1:]
+    columns = np.zeros((n0, n0 - n1))
+    columns[free, np.arange(n0 - n1)] = 1.0
+    for k in range(n1 - 1, -1, -1):
+        below, multipliers = lower[k]
+        columns[order[k]] = -(multipliers[:, None] * columns[below]).sum(axis=0)
+    return _orthonormal((columns * scale[:, None]).T)
+
+
+def _orthonormal(rows: np.ndarray) -> np.ndarray:
+    """Gram-Schmidt, one row after another; twice is enough."""
+    out = np.ascontiguousarray(rows.T)
+    for j in range(out.shape[1]):
+        for _ in range(2 if j else 0):
+            overlap = (out[:, j, None] * out[:, :j]).sum(axis=0)
+            for i in range(j):
+                out[:, j] -= overlap[i] * out[:, i]
+        out[:, j] /= math.sqrt(math.fsum((out[:, j] * out[:, j]).tolist()))
+    return np.ascontiguousarray(out.T)
 
 
 @cache
 def invariants(groups: Groups) -> Invariants:
     """All rotation invariants of the body with these groups; r = 0 rows where there is none.
 
-    Raises AcegenError when rounding spoils the null space (the residual |J+ c| exceeds 1e-11).
+    Raises AcegenError when there are too many classes, or when rounding spoils the null space (the residual |J+ c|
+    exceeds 1e-11).
     """
+    total = sum(l * k for l, k in groups)
+    size = int(n_classes(groups)[total])
+    ls = " ".join(str(l) for l, k in groups for _ in range(k))
+    if size > LARGEST:
+        raise AcegenError(f"coupling of l = {ls}: {size} products exceed {LARGEST}; lower order, l_max or degree")
     flat = np.array([[m for part in c for m in part] for c in classes(groups, 0)], dtype=np.int16)
     if n_invariants(groups) == 0:
         return Invariants(flat, np.zeros((0, len(flat))), 0.0)
@@ -128,7 +165,6 @@ def invariants(groups: Groups) -> Invariants:
     rows = _null_rows(matrix)
     residual = float(np.abs(matrix @ rows.T).max(initial=0.0))
     if residual > RESIDUAL:
-        ls = " ".join(str(l) for l, k in groups for _ in range(k))
         raise AcegenError(f"coupling of l = {ls}: residual {residual:.1e} exceeds {RESIDUAL:.0e}; lower order or l_max")
     return Invariants(flat, np.where(np.abs(rows) < NEGLIGIBLE, 0.0, rows), residual)
 

@@ -75,7 +75,7 @@ class Search:
         n_systems, n_atoms = len(cells), len(positions)
         first_edge, counts = np.empty(n_atoms + 1, np.int64), np.zeros(3, np.int64)
         periodic = pbc.astype(np.int32)
-        n_edges, n_shifts = _guess(first_atom, boxes, pbc, cutoff), 32 * n_systems + 256
+        n_edges, n_shifts = _guess(first_atom, boxes, pbc, cutoff), 128 * n_systems + 512
         while True:
             to, rows = np.empty(n_edges, np.int32), np.empty(n_edges, np.int32)
             multiples, systems = np.empty((n_shifts, 3), np.int32), np.empty(n_shifts, np.int32)

@@ -15,6 +15,7 @@ l_weight              number > 0 (1.5)                                    weight
 level_tolerance       number >= 0 (1e-9; preset ace1: 0)                  slack in that comparison
 n_max, l_max          list with one value per order                       instead of degree: largest n and l, up to 64
 row_order             by_order | lexicographic (by_order)                 order of the rows of B; ace-jax has the second
+max_functions         whole number >= 1 (100000)                          larger bases (per species) are refused
 cutoff                length > 0 (ace1: 2.5 r0; ace_jax: 5.5)             strictly r < cutoff contributes
 angular               spherical | solid (spherical; ace_jax: solid)       Y_lm or r^l Y_lm
 radial.transform      {p: 2, q: 4, r_in: 0, r0: mean bond length}         Agnesi transform (preset ace_jax: p 2, q 2)

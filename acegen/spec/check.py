@@ -14,6 +14,7 @@ from acegen.spec.fields import Fields, as_number, nearest
 
 MAX_ORDER = 6
 MAX_DEGREE = 64
+MAX_FUNCTIONS = 100_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,7 @@ class BasisSpec:
     embedding: EmbeddingSpec
     weights: WeightSpec
     weights_replaceable: bool
+    max_functions: int  # largest number of functions per species that is enumerated
     precision: str  # default arithmetic of the compiled model: "float64" or "float32"
     source: str  # file name the spec was read from, without folder
 
@@ -152,7 +153,7 @@ class BasisSpec:
     def digest(self) -> str:
         """sha256 of the canonical form: the mathematics and the numbers, not file names nor precision."""
         content = asdict(self)
-        for key in ("source", "precision"):
+        for key in ("source", "precision", "max_functions"):
             del content[key]
         for owner in (content["radial"]["weights"], content["weights"]):
             if owner["source"] is not None:

@@ -9,7 +9,7 @@ import yaml
 
 from acegen.errors import SpecError
 from acegen.spec.bonds import BondDefaults, read_bonds
-from acegen.spec.check import Selection, read_elements, read_name, read_order, read_selection
+from acegen.spec.check import MAX_FUNCTIONS, Selection, read_elements, read_name, read_order, read_selection
 from acegen.spec.fields import Fields
 from acegen.spec.model import BasisSpec, Envelope, PairSpec, RadialSpec, Transform
 from acegen.spec.parts import (
@@ -103,6 +103,7 @@ def read_spec(path: Path | str) -> BasisSpec:
         embedding=read_embedding(top),
         weights=read_weights(top, path.parent),
         weights_replaceable=top.flag("weights_replaceable", False),
+        max_functions=top.integer("max_functions", MAX_FUNCTIONS, "a whole number >= 1", 1),
         precision=top.choice("precision", "float64", ("float64", "float32")),
         source=path.name,
     )
