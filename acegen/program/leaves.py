@@ -66,7 +66,9 @@ def lay_out(centre: Centre, bonds: tuple[Bond, ...]) -> Leaves:
             derived[b] += len(channels)
         elif used:
             # degrees with the same primitives side by side: whole register tiles in the contraction
-            same = [ll for (bb, ll), other in sorted(wanted.items()) if bb == b and other == used and (b, ll) not in direct]
+            same = [
+                ll for (bb, ll), other in sorted(wanted.items()) if bb == b and other == used and (b, ll) not in direct
+            ]
             stride = sum(2 * ll + 1 for ll in same)
             first = offset
             for ll in same:
