@@ -19,6 +19,7 @@ from acegen.potential import Bond, Centre, Potential, RadialFamily
 
 TOLERANCE = 1e-8  # of phi and its slope, relative to max(1, |phi|): far below single precision
 LARGEST_TERMS = 0.5  # per neighbour and density (eV for a linear density): below, float32 loses 3e-8 at most
+INNER_PARTS = (0.125, 0.25, 0.4)  # of the range of a table: ends of its innermost segments
 _Y00 = 0.5 / math.sqrt(math.pi)
 
 
@@ -64,6 +65,9 @@ def _table(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...]) -> 
             value, slope = value + g @ weights, slope + dg @ weights
         return value, slope
 
+    # phi varies most where no neighbour ever is: its narrow bins there must not be those of all distances
+    low, high = min(points), max(points)
+    points |= {low + part * (high - low) for part in INNER_PARTS}
     return certified_table(phi, tuple(sorted(points)), coefficients.shape[1], TOLERANCE)
 
 
