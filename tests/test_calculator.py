@@ -216,3 +216,17 @@ def test_wrong_input_is_named(model):
         atoms.get_potential_energy()
     with pytest.raises(InputError, match=r"skin: expected a length in angstrom >= 0, found -0\.1"):
         model.calculator(skin=-0.1)
+
+
+def test_skin_set_anew_makes_a_new_list(model):
+    """A list made for a small skin must not serve as one of a larger skin."""
+    atoms = alloy()
+    atoms.calc = calc = model.calculator(skin=0.0)
+    check(atoms)
+    calc.skin = 2.0
+    atoms.rattle(0.2, seed=3)
+    check(atoms)
+    assert calc.n_lists == 2
+    atoms.rattle(0.05, seed=4)
+    check(atoms)
+    assert calc.n_lists == 2

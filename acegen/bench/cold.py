@@ -59,7 +59,8 @@ def make_kernel(
     else:
         folder = scratch / f"{source.stem}-{precision}-{form}-{products}"
         start = time.perf_counter()
-        command = [sys.executable, "-c", _GENERATE, str(source), str(folder), precision, form, products]
+        # -P: a checkout in the working folder is not the acegen that is installed
+        command = [sys.executable, "-P", "-c", _GENERATE, str(source), str(folder), precision, form, products]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

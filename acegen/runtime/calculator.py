@@ -37,6 +37,7 @@ class AceCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.skin = float(skin)
+        self._list_skin = self.skin
         self.n_lists = 0  # neighbour lists built so far
         self._numbers: Any = None
         self._graph: GraphBatch | None = None
@@ -85,12 +86,18 @@ class AceCalculator(Calculator):
     def _current_graph(self, atoms: Atoms) -> GraphBatch:
         """The last graph moved along, or a new one when its list may have become incomplete."""
         last = self._graph
-        if last is not None and np.array_equal(self._numbers, atoms.numbers) and self._complete(last, atoms):
+        if (
+            last is not None
+            and self._list_skin == self.skin
+            and np.array_equal(self._numbers, atoms.numbers)
+            and self._complete(last, atoms)
+        ):
             if not np.array_equal(last.cells[0], atoms.cell.array):
                 return last.with_positions(atoms.positions, atoms.cell.array)
             return last.replaced(positions=np.array(atoms.positions, np.float64, order="C"))
         self._graph = GraphBatch.from_atoms(atoms, self.model, self.skin)
         self._numbers = atoms.numbers.copy()
+        self._list_skin = self.skin  # may be set anew between calls
         self.n_lists += 1
         return self._graph
 
