@@ -230,3 +230,32 @@ def test_skin_set_anew_makes_a_new_list(model):
     atoms.rattle(0.05, seed=4)
     check(atoms)
     assert calc.n_lists == 2
+
+
+def test_model_set_anew_makes_a_new_list(model):
+    """The list of one model must not serve another."""
+    atoms = alloy()
+    atoms.calc = calc = model.calculator()
+    check(atoms)
+    calc.model = copy.copy(model)
+    atoms.rattle(0.01, seed=5)
+    check(atoms)
+    assert calc.n_lists == 2
+
+
+def test_cell_that_is_no_number_is_named(model):
+    """Also after a first call, when the strain against the old cell is looked at."""
+    atoms = alloy()
+    atoms.calc = model.calculator()
+    check(atoms)
+    atoms.cell[0, 0] = np.inf
+    with pytest.raises(InputError, match="cell"):
+        atoms.get_forces()
+
+
+def test_atoms_too_far_away_are_named(model):
+    """Coordinates whose boxes cannot be counted are refused, not evaluated as lone atoms."""
+    atoms = alloy()
+    atoms.positions[5, 2] = 1.3e10
+    with pytest.raises(InputError, match="periodic boxes of the cell, found atom 5"):
+        model.evaluate(atoms)

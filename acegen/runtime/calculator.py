@@ -37,7 +37,7 @@ class AceCalculator(Calculator):
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.skin = float(skin)
-        self._list_skin = self.skin
+        self._list_of = model, self.skin
         self.n_lists = 0  # neighbour lists built so far
         self._numbers: Any = None
         self._graph: GraphBatch | None = None
@@ -88,7 +88,7 @@ class AceCalculator(Calculator):
         last = self._graph
         if (
             last is not None
-            and self._list_skin == self.skin
+            and self._list_of == (self.model, self.skin)
             and np.array_equal(self._numbers, atoms.numbers)
             and self._complete(last, atoms)
         ):
@@ -97,7 +97,7 @@ class AceCalculator(Calculator):
             return last.replaced(positions=np.array(atoms.positions, np.float64, order="C"))
         self._graph = GraphBatch.from_atoms(atoms, self.model, self.skin)
         self._numbers = atoms.numbers.copy()
-        self._list_skin = self.skin  # may be set anew between calls
+        self._list_of = self.model, self.skin  # both may be set anew between calls
         self.n_lists += 1
         return self._graph
 
@@ -115,7 +115,7 @@ class AceCalculator(Calculator):
             return False
         stretch = 1.0
         if strain is not _NO_STRAIN:
-            if not np.isfinite(atoms.positions).all():
+            if not (np.isfinite(atoms.positions).all() and np.isfinite(strain).all()):
                 return False
             positions = np.ascontiguousarray(positions @ strain)
             stretch = float(np.linalg.svd(strain, compute_uv=False)[-1])

@@ -17,6 +17,9 @@ from acegen.runtime.neighbours import Structures, find_edges
 if TYPE_CHECKING:
     from ase import Atoms
 
+_FAR = 1e8  # angstrom: from here on boxes are counted
+_MOST_BOXES = 2**30  # periodic boxes an atom may be away from its own
+
 
 def graph_from_atoms(
     atoms: Atoms | Sequence[Atoms], model: HasSpecies | float, skin: float, species: Sequence[str] | None
@@ -30,6 +33,8 @@ def graph_from_atoms(
     names = ["atoms"] if len(frames) == 1 else [f"atoms[{k}]" for k in range(len(frames))]
     batch = _joined(frames, names)
     indices = species_indices(frames, symbols, names)
+    if np.abs(batch.positions).max(initial=0.0) > _FAR:
+        _check_boxes(frames, names)
     found = find_edges(batch, reach, names)
     return GraphBatch(
         n_systems=len(frames),
@@ -47,6 +52,21 @@ def graph_from_atoms(
         symbols=symbols,
         **shift_fields(found.shifts),
     )
+
+
+def _check_boxes(frames: Sequence[Atoms], names: Sequence[str]) -> None:
+    """Refuse atoms so many periodic boxes away that the boxes can no longer be counted."""
+    for frame, name in zip(frames, names, strict=True):
+        positions = frame.arrays["positions"]
+        if not (len(frame) and frame.pbc.any()):
+            continue
+        boxes = np.abs(np.linalg.solve(frame.cell.complete().array.T, positions.T).T[:, frame.pbc])
+        if boxes.max() > _MOST_BOXES:
+            at = int(np.argmax(boxes.max(axis=1)))
+            raise InputError(
+                f"{name}.positions: expected atoms within {_MOST_BOXES} periodic boxes of the cell, found atom {at} "
+                f"at {positions[at].tolist()}; wrap it into the cell"
+            )
 
 
 def _joined(frames: Sequence[Atoms], names: Sequence[str]) -> Structures:
