@@ -11,8 +11,8 @@ name                  C identifier (the file stem)                        name o
 elements              list of chemical symbols                            species, in this order
 order                 1..6                                                correlation order: factors of A in a product
 degree                number 1..64, or a list with one value per order    total degree: sum of n + l_weight l <= degree
-l_weight              number > 0 (1.5)                                    weight of l in the degree
-level_tolerance       number >= 0 (1e-9; preset ace1: 0)                  slack in that comparison
+l_weight              number >= 0.1 (1.5)                                 weight of l in the degree
+level_tolerance       number 0..1 (1e-9; preset ace1: 0)                   slack in that comparison
 n_max, l_max          list with one value per order                       instead of degree: largest n and l, up to 64
 row_order             by_order | lexicographic (by_order)                 order of the rows of B; ace-jax has the second
 max_functions         whole number >= 1 (100000)                          larger bases (per species) are refused
@@ -27,10 +27,10 @@ radial.evaluation     exact | {kind: spline, nodes: 100}                  the 10
                       | {kind: tabulated, tolerance: 1e-12}               piecewise polynomials within the tolerance
 radial.weights        one-hot | {kind: glorot, seed: 0}                   R_nl = sum of weights times polynomials
                       | {kind: file, file: radial.npz, array: W}          W [species, species, (n, l), polynomial]
-radial.n_polynomials  whole number (1.5 times the largest n, rounded up)  not with one-hot: there as many as are used
+radial.n_polynomials  1..1000 (1.5 times the largest n, rounded up)       not with one-hot: there as many as are used
 pair                  none | mapping (none; both presets have one)        pair basis
-pair.degree           whole number >= 1                                   pair functions per neighbour species
-pair.n_functions      whole number >= 1                                   instead: in total, shared out over the species
+pair.degree           whole number 1..1000                                pair functions per neighbour species
+pair.n_functions      whole number 1..1000                                instead: in total, shared out over the species
 pair.transform        as radial.transform (p 1, q 4; ace1: p 1, q 3)
 pair.polynomials      as radial.polynomials (legendre)
 pair.envelope         as radial.envelope (poly1sr power 1; ace1: ace1_poly1sr power 2)

@@ -57,7 +57,9 @@ class Fields:
     def require(self, key: str, expected: str) -> object:
         self._known.add(key)
         if key not in self._content:
-            raise SpecError(f"{self.file}: {self.dotted(key)}: expected {expected}, but the key is missing")
+            unknown = difflib.get_close_matches(key, [name for name in self._content if name not in self._known], 1)
+            found = f" (there is {unknown[0]!r})" if unknown else ""
+            raise SpecError(f"{self.file}: {self.dotted(key)}: expected {expected}, but the key is missing{found}")
         return self._content[key]
 
     def finish(self) -> None:

@@ -81,7 +81,9 @@ def read_spec(path: Path | str) -> BasisSpec:
     elements = read_elements(top)
     order = read_order(top)
     selection = read_selection(top, order)
-    tolerance = top.number("level_tolerance", preset.level_tolerance, "a number >= 0", 0.0)
+    tolerance = top.number("level_tolerance", preset.level_tolerance, "a number in 0..1", 0.0)
+    if tolerance > 1.0:
+        top.fail("level_tolerance", "a number in 0..1")
     radial, transform, envelope = _radial(top, preset, selection, len(elements), tolerance, path.parent)
     pair, pair_transform, pair_envelope = _pair(top, preset, selection, len(elements))
     defaults = BondDefaults(transform, envelope, pair_transform, pair_envelope)
@@ -90,7 +92,7 @@ def read_spec(path: Path | str) -> BasisSpec:
         elements=elements,
         order=order,
         degree=selection.degree,
-        l_weight=top.number("l_weight", 1.5, "a number > 0", 0.0, strict=True),
+        l_weight=top.number("l_weight", 1.5, "a number >= 0.1", 0.1),
         level_tolerance=tolerance,
         n_max=selection.n_max,
         l_max=selection.l_max,
@@ -111,6 +113,10 @@ def read_spec(path: Path | str) -> BasisSpec:
     return spec
 
 
+MOST_RADIAL = 1000  # radial functions of one kind: every one is a statement of the kernel
+_FEW = f"a whole number in 1..{MOST_RADIAL}"
+
+
 def _radial(
     top: Fields, preset: Preset, selection: Selection, n_species: int, tolerance: float, folder: Path
 ) -> tuple[RadialSpec, Transform, Envelope]:
@@ -122,7 +128,7 @@ def _radial(
             fields.fail("n_polynomials", "no such key with one-hot weights (as many polynomials as are used)")
     else:
         default = math.ceil(1.5 * selection.largest_n(n_species, tolerance))
-        n_polynomials = fields.integer("n_polynomials", default, "a whole number >= 1", 1)
+        n_polynomials = fields.integer("n_polynomials", default, _FEW, 1, MOST_RADIAL)
     radial = RadialSpec(
         polynomials=read_polynomials(fields, preset.polynomials),
         evaluation=read_evaluation(fields, preset.evaluation),
@@ -146,9 +152,9 @@ def _pair(
         fields.fail("n_functions", "either degree or n_functions, not both")
     largest = math.floor(max(selection.degree or selection.n_max))
     if fields.has("n_functions"):
-        n_functions = fields.integer("n_functions", 0, "a whole number >= 1", 1)
+        n_functions = fields.integer("n_functions", 0, _FEW, 1, MOST_RADIAL)
     elif fields.has("degree") or preset.pair_count != "total":
-        n_functions = n_species * fields.integer("degree", largest, "a whole number >= 1", 1)
+        n_functions = n_species * fields.integer("degree", largest, _FEW, 1, MOST_RADIAL)
     else:
         n_functions = largest
     pair = PairSpec(
