@@ -174,7 +174,7 @@ extern "C" __global__ void misaligned(double *out, int where)
     out[threadIdx.x] = two[0].x;
 }
 
-extern "C" __global__ void overflow(double *out, int where) 
+extern "C" __global__ void overflow(double *out, int where)
 {
     out[threadIdx.x] = (2147483647 - 64 * !where) + (int)threadIdx.x;
 }
@@ -194,7 +194,7 @@ for case in sys.argv[1:]:
     if child == 0:
         out = np.ones(64)
         module.launch(kernel, 2, 64, [out, int(where)], shared=64 * 8)
-        os._exit(0 if out.sum() in (64, 192) or kernel == "overflow" else 9)
+        os._exit(0 if out[0] < 9 or kernel == "overflow" else 9)
     print(case, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
