@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from acegen.build.cache import cache_folder, digest_of, unwritable
 from acegen.errors import LoadError, SpecError
@@ -17,6 +17,7 @@ from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
 
 if TYPE_CHECKING:
+    from acegen.runtime.loaded import LoadedModel
     from acegen.runtime.model import Model
 
 
@@ -27,7 +28,13 @@ class Bundle:
     path: Path
     manifest: Manifest
 
-    def load(self, device: str = "cpu", precision: str | None = None, threads: int | None = None) -> Model:
+    @overload
+    def load(
+        self, device: Literal["cpu"] = "cpu", precision: str | None = None, threads: int | None = None
+    ) -> Model: ...
+    @overload
+    def load(self, device: str, precision: str | None = None, threads: int | None = None) -> LoadedModel: ...
+    def load(self, device: str = "cpu", precision: str | None = None, threads: int | None = None) -> LoadedModel:
         """Model of this bundle, see `acegen.load`."""
         return load_bundle(self.path, device, precision, threads)
 
@@ -63,14 +70,25 @@ def compile(
     return bundle
 
 
+@overload
+def load(
+    path: str | os.PathLike[str],
+    device: Literal["cpu"] = "cpu",
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Model: ...
+@overload
+def load(
+    path: str | os.PathLike[str], device: str, precision: str | None = None, threads: int | None = None
+) -> LoadedModel: ...
 def load(
     path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
-) -> Model:
+) -> LoadedModel:
     """Load a bundle folder, or any input `acegen.compile` takes (compiled once, into the user's cache).
 
     Args:
         path: bundle folder, specification or potential.
-        device: "cpu".
+        device: "cpu", "cuda" (the first device) or "cuda:<number>".
         precision: "float64" or "float32"; None: what the bundle or the input asks for.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
 

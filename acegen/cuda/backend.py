@@ -34,6 +34,10 @@ class Backend(Protocol):
         """Private device copy of a host array."""
         ...
 
+    def copy_in(self, target: Any, array: npt.NDArray[Any]) -> None:
+        """Overwrite a device array with a host array of the same shape and kind."""
+        ...
+
     def to_host(self, array: Any) -> npt.NDArray[Any]:
         """Host copy of a device array, when all launches before it are done."""
         ...
@@ -112,6 +116,11 @@ class CupyBackend:
         """See Backend."""
         with self._device:
             return self.xp.array(np.ascontiguousarray(array), order="C")
+
+    def copy_in(self, target: Any, array: npt.NDArray[Any]) -> None:
+        """See Backend."""
+        with self._device:
+            target.set(array)
 
     def to_host(self, array: Any) -> npt.NDArray[Any]:
         """See Backend."""
@@ -194,21 +203,20 @@ def cuda_backend(device: str) -> CupyBackend:
     Raises:
         LoadError: no such device, or CuPy is not installed.
     """
-    kind, colon, number = device.partition(":")
+    kind, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
         raise LoadError(f"device: expected 'cpu', 'cuda' or 'cuda:<number>', found {device!r}")
     return CupyBackend(int(number) if colon else 0)
 
 
 @contextlib.contextmanager
-def memory_told(backend: Backend, what: str, n_bytes: int) -> Iterator[None]:
+def memory_told(backend: Backend, what: str) -> Iterator[None]:
     """Turn a failed allocation inside the `with` into one sentence."""
     try:
         yield
     except backend.out_of_memory as error:
         raise InputError(
-            f"{what}: about {n_bytes / 1e9:.3g} GB are needed on {backend.name}, "
-            f"{backend.free_bytes() / 1e9:.3g} GB are free"
+            f"{what}: does not fit in the memory of {backend.name}, {backend.free_bytes() / 1e9:.3g} GB are free"
         ) from error
 
 

@@ -45,6 +45,10 @@ class HostBackend:
         found[...] = array
         return found
 
+    def copy_in(self, target: Any, array: npt.NDArray[Any]) -> None:
+        """See Backend."""
+        target[...] = array
+
     def to_host(self, array: Any) -> npt.NDArray[Any]:
         """See Backend."""
         return np.array(array)
