@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from acegen.cuda.host import HostBackend
-from acegen.cuda.neighbours import DeviceEdges, NeighbourList, NeighbourSearch, Places
+from acegen.cuda.neighbours import DeviceEdges, MovingGraph, NeighbourList, NeighbourSearch, Places
 from acegen.cuda.search import source_text
 from acegen.errors import InputError
 from acegen.runtime import GraphBatch
@@ -219,6 +220,27 @@ def test_positions_of_the_caller_may_change_in_place(search):
     batch.positions[0] += 1.0
     neighbours.update(batch)
     assert neighbours.n_lists == 2
+
+
+def test_moving_graph(search):
+    """Sorting and searching are done again only with a new list; positions and translations follow at once."""
+    crystal = bulk("H", "sc", a=2.0) * (2, 2, 2)
+    moving = MovingGraph(NeighbourList(search, cutoff=2.6, skin=0.4), np.arange(8, dtype=np.int32) % 2, 2, ("H", "He"))
+    first = moving.at(places([crystal]))
+    assert first.n_edges == 8 * 18 and first.cutoff == 3.0 and first.tiles == (1, 1)
+    sorted_here = replace(first, kept={}).reverse
+    np.testing.assert_array_equal(first.reverse, sorted_here)
+    crystal.positions += 0.1
+    crystal.set_cell(crystal.cell.array * 1.01, scale_atoms=True)
+    batch = places([crystal])
+    second = moving.at(batch)
+    assert second.edge_to is first.edge_to and second.positions is batch.positions and second.reverse is first.reverse
+    np.testing.assert_allclose(second.shifts, 1.01 * first.shifts, rtol=1e-14)
+    assert moving.at(batch) is second
+    crystal.positions[0, 0] += 0.5
+    assert moving.at(places([crystal])).edge_to is not first.edge_to
+    with pytest.raises(InputError, match="expected 8 atoms"):
+        moving.at(places([crystal, crystal]))
 
 
 def test_wrong_structures_are_named(search):

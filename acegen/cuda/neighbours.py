@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from acegen.cuda.graph import DeviceGraph, device_graph
 from acegen.cuda.search import NO_STRAIN, DeviceEdges, NeighbourSearch, Places, checked
 from acegen.errors import InputError
+from acegen.runtime.arrays import FloatArray
 
-__all__ = ["DeviceEdges", "NeighbourList", "NeighbourSearch", "Places"]
+__all__ = ["DeviceEdges", "MovingGraph", "NeighbourList", "NeighbourSearch", "Places"]
 
 
 class NeighbourList:
@@ -27,7 +30,8 @@ class NeighbourList:
             raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
         self.search, self.cutoff, self.skin = search, float(cutoff), float(skin)
         self.n_lists = 0  # searches so far
-        self._then: Places | None = None
+        self._then: Places | None = None  # where the atoms were in the last search
+        self._cells: FloatArray | None = None  # of the translations of the edges
         self._edges: DeviceEdges | None = None
 
     def update(self, batch: Places) -> DeviceEdges:
@@ -35,11 +39,13 @@ class NeighbourList:
         checked(batch)
         then, edges = self._then, self._edges
         if then is not None and edges is not None and self._complete(then, batch):
-            same = np.array_equal(then.cells, batch.cells)
-            return edges if same else self.search.strained(edges, batch.cells)
+            if self._cells is None or not np.array_equal(self._cells, batch.cells):
+                edges = self.search.strained(edges, batch.cells)
+                self._cells, self._edges = np.array(batch.cells), edges
+            return edges
         found = self.search.find(batch, self.cutoff + self.skin)
         self._then = replace(batch, positions=batch.positions.copy(), cells=np.array(batch.cells))
-        self._edges = found
+        self._cells, self._edges = self._then.cells, found
         self.n_lists += 1
         return found
 
@@ -61,3 +67,59 @@ class NeighbourList:
         far = self.search.farthest(now, then.positions, strains)
         reach = stretch * (self.cutoff + self.skin) - 2.0 * far
         return bool((reach >= self.cutoff * (1.0 + 1e-12)).all())
+
+
+class MovingGraph:
+    """Graph of atoms that move: the last one at new positions, or a new one when its list may be incomplete.
+
+    Args:
+        neighbours: the list.
+        species: [n_atoms] int32, device, species indices.
+        n_species: of the model.
+        symbols: meaning of the species indices.
+    """
+
+    def __init__(
+        self, neighbours: NeighbourList, species: Any, n_species: int, symbols: tuple[str, ...] | None = None
+    ) -> None:
+        self.neighbours, self.n_species, self.symbols = neighbours, n_species, symbols
+        self._species = species
+        self._graph: DeviceGraph | None = None
+
+    def at(self, batch: Places) -> DeviceGraph:
+        """Graph at these positions, which it refers to: nothing is copied.
+
+        Raises:
+            InputError: see `NeighbourSearch.find`; other atoms than the species.
+        """
+        if batch.n_atoms != len(self._species):
+            raise InputError(
+                f"positions: expected {len(self._species)} atoms, as many as species, found {batch.n_atoms}"
+            )
+        n_lists = self.neighbours.n_lists
+        edges = self.neighbours.update(batch)
+        last = self._graph
+        if last is None or self.neighbours.n_lists != n_lists:
+            last = self._of(batch, edges)
+        elif last.positions is not batch.positions or last.shifts is not edges.shifts:
+            last = replace(last, positions=batch.positions, shifts=edges.shifts, kept={"reverse": edges.reverse})
+        self._graph = last
+        return last
+
+    def _of(self, batch: Places, edges: DeviceEdges) -> DeviceGraph:
+        backend = self.neighbours.search.backend
+        with backend.active():
+            return device_graph(
+                backend,
+                self.n_species,
+                first_atom=backend.to_device(batch.first_atom),
+                species=self._species,
+                first_edge=edges.first_edge,
+                edge_to=edges.edge_to,
+                edge_shift=edges.edge_shift,
+                shifts=edges.shifts,
+                positions=batch.positions,
+                reverse=edges.reverse,
+                cutoff=self.neighbours.cutoff + self.neighbours.skin,
+                symbols=self.symbols,
+            )
