@@ -246,7 +246,7 @@ def run_record(
         real: "double" or "float" when the module was compiled with -DREAL=...; default: the record's.
 
     Returns:
-        The work arrays, by name.
+        The work arrays, by name; an output that kernels need and no one wants is one of them.
     """
     given = {name for name, array in arrays.items() if array is not None}
     needed = {"energy"}
@@ -259,10 +259,11 @@ def run_record(
     buffers = {
         buffer.name: poisoned(shape_of(buffer, lengths), types[buffer.ctype])
         for buffer in record.buffers
-        if buffer.needed_for in needed
+        if buffer.needed_for in needed and buffer.name not in given
     }
     nothing = dict.fromkeys((*GRAPH, *OUTPUTS, "coefficients", *(buffer.name for buffer in record.buffers)))
-    known: dict[str, object] = {**nothing, **sizes, **arrays, **buffers}
+    # energies and edge_gradients are work arrays too, when the caller does not want them
+    known: dict[str, object] = {**nothing, **buffers, **sizes, **{k: v for k, v in arrays.items() if v is not None}}
     for launch in record.launches:
         missing = [name for name in launch.arguments if name not in known]
         if missing:
