@@ -86,7 +86,7 @@ class DeviceGraph:
 
     def systems(self, start: int, stop: int) -> DeviceGraph:
         """Structures start..stop-1 alone; the order of the caller's edges is forgotten."""
-        fields = part_fields(self, self.system_ends, self.edge_ends, start, stop)
+        fields = part_fields(self.backend.xp, self, self.system_ends, self.edge_ends, start, stop)
         tile_atoms, tiles = tiles_by_species(self.backend.xp, fields["species"], len(self.tiles))
         return replace(
             self,
@@ -167,7 +167,7 @@ def upload(backend: Backend, batch: GraphBatch, n_species: int) -> DeviceGraph:
 
 def batch_systems(batch: GraphBatch, start: int, stop: int) -> GraphBatch:
     """Structures start..stop-1 of a batch on the host; the order of the caller's edges is forgotten."""
-    fields = part_fields(batch, batch.first_atom, batch.first_edge[batch.first_atom], start, stop)
+    fields = part_fields(np, batch, batch.first_atom, batch.first_edge[batch.first_atom], start, stop)
     return replace(
         batch,
         **fields,
@@ -179,14 +179,20 @@ def batch_systems(batch: GraphBatch, start: int, stop: int) -> GraphBatch:
     )
 
 
-def part_fields(graph: Any, first_atom: Int64Array, edge_ends: Int64Array, start: int, stop: int) -> dict[str, Any]:
-    """Arrays and sizes of structures start..stop-1; all shifts stay."""
+def part_fields(
+    xp: Any, graph: Any, first_atom: Int64Array, edge_ends: Int64Array, start: int, stop: int
+) -> dict[str, Any]:
+    """Arrays and sizes of structures start..stop-1, with the shifts that they use."""
     a, b = int(first_atom[start]), int(first_atom[stop])
     e, f = int(edge_ends[start]), int(edge_ends[stop])
 
     def of_edges(array: Any | None) -> Any | None:
         return None if array is None else array[e:f]
 
+    shifts, rows = graph.shifts, of_edges(graph.edge_shift)
+    if rows is not None:
+        used, places = xp.unique(rows, return_inverse=True)
+        shifts, rows = xp.ascontiguousarray(shifts[used]), places.reshape(-1).astype(np.int32)
     return {
         "n_systems": stop - start,
         "n_atoms": b - a,
@@ -195,7 +201,8 @@ def part_fields(graph: Any, first_atom: Int64Array, edge_ends: Int64Array, start
         "species": graph.species[a:b],
         "first_edge": graph.first_edge[a : b + 1] - e,
         "edge_to": graph.edge_to[e:f] - np.int32(a),
-        "edge_shift": of_edges(graph.edge_shift),
+        "edge_shift": rows,
+        "shifts": shifts,
         "positions": None if graph.positions is None else graph.positions[a:b],
         "edge_vectors": of_edges(graph.edge_vectors),
         "edge_order": None,

@@ -64,7 +64,10 @@ def _sentence(xp: Any, order: tuple[Any, Any], ahead: Any, behind: Any, vectors:
     """Names the first edge without a reverse: where the two sorted lists part, the smaller entry is alone."""
     place = int(xp.argmax(_unpaired(xp, order, ahead, behind, vectors)))
     one, other = int(order[0][place]), int(order[1][place])
-    edge = one if int(ahead[one]) <= int(behind[other]) else other
+    along, against = 0.0, 0.0
+    if vectors is not None:
+        along, against = (sum(float(vectors[e, a]) * _DIRECTIONS[-1][a] for a in range(3)) for e in (one, other))
+    edge = one if (int(ahead[one]), along) <= (int(behind[other]), -against) else other
     i, j = divmod(int(ahead[edge]), n_atoms)
     return (
         f"edge_to: edge {edge} from atom {i} to atom {j} has no reverse edge of opposite shift; expected each pair in "

@@ -19,7 +19,7 @@ _REAL = {"float64": "double", "float32": "float"}
 _DTYPES = {"double": np.float64, "float": np.float32, "int32_t": np.int32, "int64_t": np.int64}
 _GRADIENTS = frozenset(("forces", "virial", "virials", "edge_gradients"))
 # Outputs that kernels hand on to the ones after them, wanted or not.
-_WORK = {"energies": frozenset(("energy",)), "edge_gradients": _GRADIENTS, "virials": frozenset(("virial",))}
+_WORK = {"energies": frozenset(OUTPUTS), "edge_gradients": _GRADIENTS, "virials": frozenset(("virial",))}
 _SHAPES = {argument.name: argument.shape for argument in EVALUATE if argument.name in OUTPUTS}
 _REPEATED_BELOW = 2048  # atoms; launches of small systems take longer than their kernels, hence one CUDA graph
 
