@@ -401,7 +401,7 @@ inline void run_grid(size_t shared, Order kind) {
         size_t n = order[k];
         host.at = {unsigned(n % host.grid.x), unsigned(n / host.grid.x % host.grid.y),
                    unsigned(n / host.grid.x / host.grid.y)};
-        memset(host.dynamic, 0xff, shared);
+        if (shared > 0) memset(host.dynamic, 0xff, shared);
         poison_shared();
         run_block(kind);
     }
