@@ -266,7 +266,7 @@ from acegen.cuda.host import HostBackend
 from acegen.testing.host import HostModule
 class Sanitized(HostBackend):
     def load(self, source, name, defines=()):
-        return HostModule(source, sanitize=True)
+        return HostModule(source, ("-O0",), sanitize=True)
 rng = np.random.default_rng(7)
 first = np.array([0, 40, 40, 41, 60])
 cells = np.array([np.eye(3) * 6, np.eye(3), [[0.9, 0, 0], [0.8, 0.7, 0], [0, 0.3, 1]], np.eye(3)])
