@@ -139,6 +139,12 @@ def record() -> Record:
         n_species=2,
         n_basis=2,
         n_coefficients=N_COEFFICIENTS,
-        buffers=(Buffer("wells", "real", ("n_edges",)), Buffer("slopes", "real", ("n_edges",))),
+        buffers=(
+            Buffer("wells", "real", ("n_edges",)),
+            Buffer("slopes", "real", ("n_edges",)),
+            Buffer("energies", "double", ("n_atoms",)),
+            Buffer("virials", "double", ("n_atoms", 3, 3), "gradients"),
+            Buffer("edge_gradients", "double", ("n_edges", 3), "gradients"),
+        ),
         launches=tuple(launches),
     )

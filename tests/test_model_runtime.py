@@ -390,7 +390,7 @@ def test_kernel_names_are_identifiers(tmp_path):
 def test_wrong_choices_are_refused(bundle):
     """Unknown device, precision and target."""
     with pytest.raises(LoadError, match="device: expected 'cpu', 'cuda' or"):
-        load_bundle(bundle, device="cuda")
+        load_bundle(bundle, device="gpu")
     with pytest.raises(LoadError, match="precision: expected 'float64' or 'float32', found 'float16'"):
         load_bundle(bundle, precision="float16")
     with pytest.raises(LoadError, match="targets: expected 'c', found 'cuda'"):

@@ -11,15 +11,13 @@ import numpy as np
 
 from acegen.cuda.backend import Backend
 from acegen.cuda.graph import DeviceGraph
-from acegen.cuda.record import GRAPH, OUTPUTS, TILE, Record, blocks, shape_of
+from acegen.cuda.record import GRAPH, OUTPUTS, TILE, Buffer, Record, blocks, shape_of
 from acegen.errors import LoadError
 from acegen.manifest import EVALUATE
 
 _REAL = {"float64": "double", "float32": "float"}
 _DTYPES = {"double": np.float64, "float": np.float32, "int32_t": np.int32, "int64_t": np.int64}
 _GRADIENTS = frozenset(("forces", "virial", "virials", "edge_gradients"))
-# Outputs that kernels hand on to the ones after them, wanted or not.
-_WORK = {"energies": frozenset(OUTPUTS), "edge_gradients": _GRADIENTS, "virials": frozenset(("virial",))}
 _SHAPES = {argument.name: argument.shape for argument in EVALUATE if argument.name in OUTPUTS}
 _REPEATED_BELOW = 2048  # atoms; launches of small systems take longer than their kernels, hence one CUDA graph
 
@@ -79,30 +77,22 @@ class Program:
         sizes.update({f"n_tiles_{c}": n_tiles for c in range(self.record.n_species)})
         total = 16 * n_systems + 36 * n_atoms + (4 * TILE) * n_tiles + 16 * n_edges
         for buffer in self.record.buffers:
-            if buffer.needed_for in needed:
+            if buffer.needed_for in needed and buffer.name not in names:
                 total += math.prod(shape_of(buffer, sizes)) * np.dtype(self._dtype(buffer.ctype)).itemsize
-        for name in OUTPUTS:
-            if name in names or _WORK.get(name, frozenset()) & set(names):
-                total += 8 * math.prod(self._output_shape(name, sizes))
+        total += sum(8 * math.prod(self._output_shape(name, sizes)) for name in names)
         return total
 
     def _prepared(self, graph: DeviceGraph, names: tuple[str, ...]) -> _Run:
         """Arrays of all launches that `names` need."""
         needed, sizes = _needed(names), graph.sizes()
         known: dict[str, Any] = {name: getattr(graph, name) for name in GRAPH if name != "reverse"}
-        known["reverse"] = graph.reverse if "gradients" in needed else None
-        known["coefficients"] = self.coefficients
-        known.update(sizes)
-        for buffer in self.record.buffers:
-            wanted = buffer.needed_for in needed
-            known[buffer.name] = self._array(buffer.name, shape_of(buffer, sizes), buffer.ctype) if wanted else None
-        results = {}
-        for name in OUTPUTS:
-            known[name] = None
-            if name in names:
-                known[name] = results[name] = self._output(name, sizes)
-            elif _WORK.get(name, frozenset()) & set(names):
-                known[name] = self._array(name, self._output_shape(name, sizes), "double")
+        known["reverse"] = graph.reverse if "forces" in names else None
+        known.update(sizes, coefficients=self.coefficients, **dict.fromkeys(OUTPUTS))
+        results = {name: self._output(name, sizes) for name in names}
+        for buffer in self.record.buffers:  # among them outputs that kernels hand on, wanted or not
+            wanted = buffer.needed_for in needed and buffer.name not in names
+            known[buffer.name] = self._array(buffer, sizes) if wanted else None
+        known.update(results)
         started = [
             (launch, blocks(launch, sizes), tuple(known[name] for name in launch.arguments))
             for launch in self.record.launches
@@ -113,7 +103,7 @@ class Program:
             for launch, n_blocks, arguments in started:
                 self.backend.launch(self._module, launch.kernel, n_blocks, launch.block, arguments, launch.shared)
 
-        return _Run({name: results[name] for name in names}, start)
+        return _Run(results, start)
 
     def _output(self, name: str, sizes: dict[str, int]) -> Any:
         """A new array; the kernels write all of an output but the basis columns another species owns."""
@@ -122,14 +112,14 @@ class Program:
             array.fill(0.0)
         return array
 
-    def _array(self, name: str, shape: tuple[int, ...], ctype: str) -> Any:
-        """The work array of that name, at least this large; what it held before is lost."""
-        n, dtype = math.prod(shape), self._dtype(ctype)
-        held = self._work.get(name)
+    def _array(self, buffer: Buffer, sizes: dict[str, int]) -> Any:
+        """A work array, at least as large as it must be; what it held before is lost."""
+        n = math.prod(shape_of(buffer, sizes))
+        held = self._work.get(buffer.name)
         if held is None or held.size < n:
-            self._work.pop(name, None)
-            del held  # before the new one is allocated
-            held = self._work[name] = self.backend.allocate(n, dtype)
+            held = None  # gone before the new one is allocated
+            self._work.pop(buffer.name, None)
+            held = self._work[buffer.name] = self.backend.allocate(n, self._dtype(buffer.ctype))
         return held
 
     def _output_shape(self, name: str, sizes: dict[str, int]) -> tuple[int, ...]:
