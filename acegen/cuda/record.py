@@ -5,7 +5,8 @@ Names in `Launch.arguments`, in the order of the kernel's parameters:
 
     graph     species first_edge edge_to edge_shift shifts positions edge_vectors reverse first_atom tile_atoms
               (null: edge_shift and shifts without periodic images; positions or edge_vectors, never both)
-    outputs   energy[S] energies[N] forces[N,3] virial[S,3,3] virials[N,3,3] edge_gradients[E,3] basis[N,n_basis]
+    outputs   (energies and edge_gradients are listed as buffers too: kernels hand them on, wanted or not)
+              energy[S] energies[N] forces[N,3] virial[S,3,3] virials[N,3,3] edge_gradients[E,3] basis[N,n_basis]
               (null when not wanted)
     numbers   n_atoms n_edges n_systems n_tiles n_tiles_<c> first_tile_<c>, passed as int64
     weights   coefficients (double; null: the built-in ones)

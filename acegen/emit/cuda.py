@@ -118,7 +118,10 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
     core = ("repulsion",) if plan.cores else ()
     nearest = ("closest", "window", "nearest") if zbl else ()
     back = (("repulsion_factor",) if plan.cores else ()) + (("nearest", "nearest_slope") if zbl else ())
-    launches = [Launch("pool", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "pooled", *core, *nearest))]
+    launches = [
+        Launch("take_coefficients", "n_atoms", 2**31, 1024, 0, ("coefficients", "own_coefficients")),
+        Launch("pool", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "pooled", *core, *nearest)),
+    ]
     for centre in cuda.centres:
         c = centre.centre.index
         launches += [
@@ -148,6 +151,7 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
 def _buffers(cuda: CudaPlan) -> tuple[Buffer, ...]:
     plan = cuda.plan
     found = [
+        Buffer("own_coefficients", "real", (max(len(plan.coefficients), 1),)),
         Buffer("pooled", "real", ("n_atoms", cuda.n_pooled)),
         Buffer("X", "real", ("n_tiles", plan.max_components, 32)),
         Buffer("Y", "real", ("n_tiles", plan.max_components * plan.max_densities, 32)),

@@ -14,7 +14,8 @@ _TYPES = {
     "tile_atoms": "const int32 *",
     "species": "const int32 *",
     "pooled": "const real *",
-    "coefficients": "const real *",
+    "coefficients": "const double *",
+    "own_coefficients": "const real *",
     "repulsion": "const double *",
     "closest": "const double *",
     "window": "const double *",
@@ -133,7 +134,8 @@ def _steps(cuda: CudaPlan, tables: ShapeTables) -> Iterator[_Step]:
         level = node.level
     cost = sum(2 * t.rows * t.components * tables.shape.n_densities + 20 for t in tables.classes) + 100
     present = tuple(name for name in _edge_arguments(cuda).values() if name)
-    yield _Step(f"densities_{shape}(&in, coefficients, &edges);", cost, ("coefficients", *present))
+    call = f"densities_{shape}(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges);"
+    yield _Step(call, cost, ("coefficients", "own_coefficients", *present))
     level = -1
     for q, adjoint in enumerate(tables.adjoint):
         k = kernels[adjoint.kernel]
