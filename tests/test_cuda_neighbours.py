@@ -11,31 +11,61 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pair_cuda
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from pair_kernel import write_bundle as pair_bundle
 
+from acegen.cuda.backend import cuda_backend
 from acegen.cuda.host import HostBackend
+from acegen.cuda.model import CudaModel
 from acegen.cuda.neighbours import DeviceEdges, MovingGraph, NeighbourList, NeighbourSearch, Places
 from acegen.cuda.search import source_text
-from acegen.errors import InputError
+from acegen.errors import AcegenError, InputError
 from acegen.runtime import GraphBatch
+from acegen.runtime.load import load_bundle
 from acegen.testing.host import sanitizer_environment
 
 ORDERS = ("forward", "reverse", "random")
 
 
-@pytest.fixture(scope="module")
-def search() -> NeighbourSearch:
-    return NeighbourSearch(HostBackend())
+@pytest.fixture(scope="module", params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
+def search(request: pytest.FixtureRequest) -> NeighbourSearch:
+    """The kernels on the host shim, and the same tests on a card where there is one."""
+    if request.param == "host":
+        return NeighbourSearch(HostBackend())
+    try:
+        return NeighbourSearch(cuda_backend("cuda"))
+    except AcegenError as error:
+        pytest.skip(f"no CUDA device: {error}")
+
+
+def on_device(search: NeighbourSearch, batch: Places) -> Places:
+    """Positions where the kernels are; of NumPy for the shim, the very same array."""
+    if search.backend.xp is np:
+        return batch
+    return replace(batch, positions=search.backend.to_device(batch.positions))
+
+
+def on_host(search: NeighbourSearch, edges: DeviceEdges) -> DeviceEdges:
+    """The same edges in NumPy arrays."""
+    names = ("first_edge", "edge_to", "edge_shift", "shifts", "reverse")
+    arrays = {name: getattr(edges, name) for name in names}
+    return replace(edges, **{name: None if a is None else search.backend.to_host(a) for name, a in arrays.items()})
 
 
 def places(frames: list[Atoms]) -> Places:
-    """The arrays of some structures."""
+    """The arrays of some structures, on the host."""
     first = np.concatenate([[0], np.cumsum([len(frame) for frame in frames])]).astype(np.int64)
     positions = np.concatenate([np.zeros((0, 3)), *(frame.positions for frame in frames)])
     cells = np.array([frame.cell.array for frame in frames]).reshape(-1, 3, 3)
     return Places(first, positions, cells, np.array([frame.pbc for frame in frames], bool).reshape(-1, 3))
+
+
+def put(search: NeighbourSearch, frames: list[Atoms]) -> Places:
+    """The arrays of some structures, positions where the kernels are."""
+    return on_device(search, places(frames))
 
 
 def random_frames(rng: np.random.Generator, largest: int) -> list[Atoms]:
@@ -89,7 +119,7 @@ def wanted_rows(frames: list[Atoms], cutoff: float) -> np.ndarray:
 def check(search: NeighbourSearch, frames: list[Atoms], cutoff: float) -> DeviceEdges:
     """Edges are those of the runtime, sorted by centre, neighbour and translation, each with its reverse."""
     batch = places(frames)
-    edges = search.find(batch, cutoff)
+    edges = on_host(search, search.find(on_device(search, batch), cutoff))
     rows = rows_of(batch, edges)
     np.testing.assert_array_equal(rows, wanted_rows(frames, cutoff))
     back = np.column_stack([rows[:, 1], rows[:, 0], -rows[:, 2:]])
@@ -151,9 +181,8 @@ def test_offsets(search):
     rng = np.random.default_rng(3)
     for n in (0, 1, 2047, 2048, 2049, 256 * 2048 + 5):
         counts = rng.integers(0, 2**31 - 1, n).astype(np.int32)
-        np.testing.assert_array_equal(
-            search.offsets(counts, n), np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        )
+        found = search.backend.to_host(search.offsets(search.backend.to_device(counts), n))
+        np.testing.assert_array_equal(found, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
 
 
 def test_order_of_threads_does_not_matter():
@@ -180,15 +209,16 @@ def test_farthest(search):
     strains = np.eye(3) + 0.1 * rng.normal(size=(4, 3, 3))
     now = np.einsum("ia,iac->ic", then, np.repeat(strains, counts, axis=0)) + drift + 0.3 * rng.normal(size=then.shape)
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    batch = Places(first, now, np.zeros((4, 3, 3)), np.zeros((4, 3), bool))
+    batch = on_device(search, Places(first, now, np.zeros((4, 3, 3)), np.zeros((4, 3), bool)))
+    before = search.backend.to_device(then)
     wanted = []
     for s in range(4):
         rows = slice(first[s], first[s + 1])
         u = now[rows] - then[rows] @ strains[s]
         wanted.append(np.linalg.norm(u - u.mean(axis=0), axis=1).max() if counts[s] else 0.0)
-    np.testing.assert_allclose(search.farthest(batch, then, strains), wanted, rtol=1e-12, atol=1e-14)
-    now[7] = np.nan
-    np.testing.assert_array_equal(np.isfinite(search.farthest(batch, then, strains)), [True, True, False, True])
+    np.testing.assert_allclose(search.farthest(batch, before, strains), wanted, rtol=1e-12, atol=1e-14)
+    batch.positions[7] = np.nan
+    np.testing.assert_array_equal(np.isfinite(search.farthest(batch, before, strains)), [True, True, False, True])
 
 
 def test_the_list_is_kept_within_the_skin(search):
@@ -196,25 +226,26 @@ def test_the_list_is_kept_within_the_skin(search):
     rng = np.random.default_rng(6)
     crystal = bulk("H", "sc", a=2.0) * (3, 3, 3)
     neighbours = NeighbourList(search, cutoff=2.6, skin=0.4)
-    first = neighbours.update(places([crystal]))
+    first = neighbours.update(put(search, [crystal]))
     moved = crystal.copy()
     moved.positions += 0.05 * rng.uniform(-1, 1, (27, 3)) + 17.3
-    assert neighbours.update(places([moved])) is first
+    assert neighbours.update(put(search, [moved])) is first
     moved.set_cell(moved.cell.array * [1.0, 1.01, 1.0], scale_atoms=True)
-    strained = neighbours.update(places([moved]))
+    strained = neighbours.update(put(search, [moved]))
     assert neighbours.n_lists == 1 and strained.edge_to is first.edge_to
-    np.testing.assert_allclose(strained.shifts[:, 1], 1.01 * first.shifts[:, 1], rtol=1e-14)
+    one, other = search.backend.to_host(first.shifts), search.backend.to_host(strained.shifts)
+    np.testing.assert_allclose(other[:, 1], 1.01 * one[:, 1], rtol=1e-14)
     moved.positions[3] += [0.0, 0.4, 0.0]
-    again = neighbours.update(places([moved]))
+    again = neighbours.update(put(search, [moved]))
     assert neighbours.n_lists == 2
-    np.testing.assert_array_equal(rows_of(places([moved]), again), wanted_rows([moved], 3.0))
-    neighbours.update(places([moved, crystal]))
+    np.testing.assert_array_equal(rows_of(places([moved]), on_host(search, again)), wanted_rows([moved], 3.0))
+    neighbours.update(put(search, [moved, crystal]))
     assert neighbours.n_lists == 3
 
 
 def test_positions_of_the_caller_may_change_in_place(search):
     """What atoms have moved since is measured from a copy."""
-    batch = places([bulk("H", "sc", a=2.0) * (2, 2, 2)])
+    batch = put(search, [bulk("H", "sc", a=2.0) * (2, 2, 2)])
     neighbours = NeighbourList(search, cutoff=2.6, skin=0.2)
     neighbours.update(batch)
     batch.positions[0] += 1.0
@@ -225,36 +256,57 @@ def test_positions_of_the_caller_may_change_in_place(search):
 def test_moving_graph(search):
     """Sorting and searching are done again only with a new list; positions and translations follow at once."""
     crystal = bulk("H", "sc", a=2.0) * (2, 2, 2)
-    moving = MovingGraph(NeighbourList(search, cutoff=2.6, skin=0.4), np.arange(8, dtype=np.int32) % 2, 2, ("H", "He"))
-    first = moving.at(places([crystal]))
+    to_host = search.backend.to_host
+    species = search.backend.to_device(np.arange(8, dtype=np.int32) % 2)
+    moving = MovingGraph(NeighbourList(search, cutoff=2.6, skin=0.4), species, 2, ("H", "He"))
+    first = moving.at(put(search, [crystal]))
     assert first.n_edges == 8 * 18 and first.cutoff == 3.0 and first.tiles == (1, 1)
     sorted_here = replace(first, kept={}).reverse
-    np.testing.assert_array_equal(first.reverse, sorted_here)
+    np.testing.assert_array_equal(to_host(first.reverse), to_host(sorted_here))
     crystal.positions += 0.1
     crystal.set_cell(crystal.cell.array * 1.01, scale_atoms=True)
-    batch = places([crystal])
+    batch = put(search, [crystal])
     second = moving.at(batch)
     assert second.edge_to is first.edge_to and second.positions is batch.positions and second.reverse is first.reverse
-    np.testing.assert_allclose(second.shifts, 1.01 * first.shifts, rtol=1e-14)
+    np.testing.assert_allclose(to_host(second.shifts), 1.01 * to_host(first.shifts), rtol=1e-14)
     assert moving.at(batch) is second
     crystal.positions[0, 0] += 0.5
-    assert moving.at(places([crystal])).edge_to is not first.edge_to
+    assert moving.at(put(search, [crystal])).edge_to is not first.edge_to
     with pytest.raises(InputError, match="expected 8 atoms"):
-        moving.at(places([crystal, crystal]))
+        moving.at(put(search, [crystal, crystal]))
+
+
+def test_models_take_what_was_searched_here(tmp_path):
+    """Energies and forces along a walk, two structures of two species at once, as with lists made on the host."""
+    on_cpu = load_bundle(pair_bundle(tmp_path), threads=1)
+    backend = HostBackend()
+    model = CudaModel(on_cpu.manifest, pair_cuda.record(), pair_cuda.SOURCE, backend, "float64", on_cpu.weights, None)
+    frames = [bulk("Cu", "sc", a=2.4) * (3, 2, 2), Atoms("Au3", [[0, 0, 0], [2.5, 0, 0], [0, 2.6, 1]])]
+    symbols = np.concatenate([frame.get_chemical_symbols() for frame in frames])
+    species = np.array([model.species.index(symbol) for symbol in symbols], np.int32)
+    neighbours = NeighbourList(NeighbourSearch(backend), model.cutoff, 0.5)
+    moving, rng = MovingGraph(neighbours, species, len(model.species), model.species), np.random.default_rng(8)
+    for _ in range(4):
+        for frame in frames:
+            frame.positions += 0.1 * rng.normal(size=frame.positions.shape)
+        found, wanted = model.evaluate(moving.at(places(frames))), on_cpu.evaluate(frames)
+        np.testing.assert_allclose(found.energy, wanted.energy, rtol=1e-12)
+        np.testing.assert_allclose(found.forces, wanted.forces, rtol=0, atol=1e-11)
+    assert 1 <= neighbours.n_lists < 4
 
 
 def test_wrong_structures_are_named(search):
     good, bad = bulk("H", "sc", a=2.0), bulk("H", "sc", a=2.0) * (2, 1, 1)
     bad.positions[0, 1] = np.nan
     with pytest.raises(InputError, match=r"atoms\[1\]\.positions: expected finite"):
-        search.find(places([good, bad]), 3.0)
+        search.find(put(search, [good, bad]), 3.0)
     bad.positions[0] = 1e5
     with pytest.raises(InputError, match=r"atoms\[1\]: .* wrap their positions"):
-        search.find(places([good, bad, good]), 3.0)
+        search.find(put(search, [good, bad, good]), 3.0)
     with pytest.raises(InputError, match=r"atoms\[1\].*cell vector is zero"):
-        search.find(places([good, Atoms("H", cell=[2, 2, 0], pbc=True)]), 3.0)
+        search.find(put(search, [good, Atoms("H", cell=[2, 2, 0], pbc=True)]), 3.0)
     with pytest.raises(InputError, match="cutoff"):
-        search.find(places([good]), 0.0)
+        search.find(put(search, [good]), 0.0)
     with pytest.raises(InputError, match="skin"):
         NeighbourList(search, 3.0, -1.0)
 
@@ -277,7 +329,7 @@ print(search.find(batch, 2.4).n_edges, search.farthest(batch, batch.positions + 
 """
 
 
-def test_no_wrong_access(search):
+def test_no_wrong_access():
     """One batch with the address and undefined-behaviour sanitizers watching."""
     environment = {**os.environ, **sanitizer_environment(), "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     done = subprocess.run(

@@ -69,6 +69,7 @@ class NeighbourSearch:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self._module = backend.load(source_text(), "neighbours")
+        self._sent: dict[str, tuple[npt.NDArray[Any], Any]] = {}
 
     def find(self, batch: Places, cutoff: float) -> DeviceEdges:
         """All ordered pairs closer than `cutoff` (angstrom); no atom is paired with its own place.
@@ -94,7 +95,7 @@ class NeighbourSearch:
     def translations(self, first_shift: Int64Array, grids: Any, cells: FloatArray, shifts: Any) -> None:
         """Fill the table of translations [n_shifts, 3]."""
         n_rows, n_systems = int(first_shift[-1]), len(first_shift) - 1
-        arguments = (n_rows, n_systems, self.backend.to_device(first_shift), grids, self.backend.to_device(cells))
+        arguments = (n_rows, n_systems, self.sent("first_shift", first_shift), grids, self.sent("cells", cells))
         self.launch("translations", n_rows, _SEARCH_BLOCK, *arguments, shifts)
 
     def farthest(self, batch: Places, then: Any, strains: FloatArray | None = None) -> FloatArray:
@@ -112,7 +113,7 @@ class NeighbourSearch:
         n_parts = parts(batch.first_atom)
         sums = backend.allocate((n_systems, n_parts, 3), np.float64)
         most = backend.allocate((n_systems, n_parts, 2), np.float64)
-        first_atom, strain = backend.to_device(batch.first_atom), backend.to_device(strains)
+        first_atom, strain = self.sent("first_atom", batch.first_atom), self.sent("strains", strains)
         given = (n_parts, _PART_ATOMS, first_atom, batch.positions, then, strain, sums)
         self.launch("drift", n_systems * n_parts * _PART_BLOCK, _PART_BLOCK, *given)
         self.launch("farthest", n_systems * n_parts * _PART_BLOCK, _PART_BLOCK, *given, most)
@@ -131,6 +132,13 @@ class NeighbourSearch:
         self.launch("scan_add", n + 1, _SCAN_BLOCK, n, n_parts, sums, out)
         return out
 
+    def sent(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """`array` on the device, where the last one of this name stays: most do not change from step to step."""
+        known = self._sent.get(name)
+        if known is None or not np.array_equal(known[0], array):
+            known = self._sent[name] = np.array(array), self.backend.to_device(array)
+        return known[1]
+
     def launch(self, kernel: str, n_threads: int, block: int, *arguments: Any) -> None:
         """At least `n_threads` threads of a kernel, in blocks of `block`."""
         self.backend.launch(self._module, kernel, -(-n_threads // block), block, arguments)
@@ -142,7 +150,7 @@ class _Build:
     def __init__(self, search: NeighbourSearch, batch: Places, cutoff: float) -> None:
         self.search, self.backend, self.batch, self.cutoff = search, search.backend, batch, cutoff
         self.n_atoms, self.n_systems = batch.n_atoms, batch.n_systems
-        self.first_atom = self.backend.to_device(batch.first_atom)
+        self.first_atom = search.sent("first_atom", batch.first_atom)
         self.frames = self.backend.to_device(_frames(batch, cutoff))
         self.grids = self.backend.allocate((self.n_systems, _GRID_WORDS), np.int64)
 
@@ -150,7 +158,7 @@ class _Build:
         first_cell, first_shift = self._grids()
         cell_start, placed = self._placed(first_cell)
         cells = self.backend.to_device(first_cell)
-        first_row = self.backend.to_device(first_shift)
+        first_row = self.search.sent("first_shift", first_shift)
         given: tuple[Any, ...] = (self.n_atoms, self.n_systems, self.cutoff, self.first_atom, self.frames, self.grids)
         given = (*given, cells, cell_start, first_row, placed)
         n_threads = self.n_atoms * _TEAM
