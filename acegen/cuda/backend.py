@@ -82,6 +82,24 @@ class Backend(Protocol):
         ...
 
 
+class _Kernels:
+    """A cupy.RawModule and its functions, each looked up once."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._functions: dict[str, tuple[Any, int]] = {}
+
+    def function(self, name: str, shared: int) -> Any:
+        """Kernel `name`, allowed to use `shared` bytes of dynamic shared memory."""
+        known, allowed = self._functions.get(name, (None, 0))
+        if known is None:
+            known, allowed = self._module.get_function(name), _PLAIN_SHARED
+        if shared > allowed:
+            known.max_dynamic_shared_size_bytes = allowed = shared
+        self._functions[name] = known, allowed
+        return known
+
+
 class CupyBackend:
     """A CUDA device through CuPy, which is imported here and nowhere else."""
 
@@ -154,7 +172,7 @@ class CupyBackend:
         major = int(self.xp.cuda.runtime.runtimeGetVersion()) // 1000
         cubin = cached_cubin(source, name, self.architecture, defines, major)
         with self._device:
-            return self.xp.RawModule(path=str(cubin))
+            return _Kernels(self.xp.RawModule(path=str(cubin)))
 
     def launch(
         self, module: Any, kernel: str, grid: int, block: int, arguments: Sequence[Any], shared: int = 0
@@ -163,10 +181,9 @@ class CupyBackend:
         if grid == 0:
             return
         with self._device:
-            function = module.get_function(kernel)
-            if shared > _PLAIN_SHARED:
-                function.max_dynamic_shared_size_bytes = shared
-            function((grid,), (block,), tuple(_by_value(value) for value in arguments), shared_mem=shared)
+            module.function(kernel, shared)(
+                (grid,), (block,), tuple(_by_value(value) for value in arguments), shared_mem=shared
+            )
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """See Backend; a CUDA graph, started on the current stream."""
