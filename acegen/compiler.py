@@ -4,7 +4,7 @@
     enumerate  (inside read)                      ->  Potential    (the one internal model; potential.py)
     lower      Potential                          ->  Program      (pooled sums, products, bilinear form; program/)
     plan       Program, Target                    ->  Plan         (where mathematics meets memory; plan/)
-    render     Plan                               ->  SourceFile   (C text through Jinja; emit/)
+    render     Plan                               ->  SourceFile   (C, and CUDA where wanted, through Jinja; emit/)
     write      files                              ->  bundle       (aside, then renamed; emit/bundle.py)
 
 Building and loading belong to the other tower: acegen.build and acegen.runtime.

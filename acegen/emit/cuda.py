@@ -14,8 +14,7 @@ from acegen.emit.printer import number
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.wrap import wrap
 from acegen.maths.switching import switching_section
-from acegen.plan.cuda import _MIX_ROWS as MIX_ROWS
-from acegen.plan.cuda import GROUP, CudaPlan, make_cuda_plan
+from acegen.plan.cuda import GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
 from acegen.plan.cuda_products import WARPS
 from acegen.plan.types import KernelPlan, Plan, TablePlan
 
@@ -94,7 +93,7 @@ def _centre_rows(cuda: CudaPlan) -> list[str]:
         end = middle + len(c.unmix_waves)
         embeddings = [str(index) for index, _ in p.embeddings]
         rows.append(
-            f"{p.n_pooled}, {p.n_functions}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
+            f"{p.n_pooled}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
             f"{number(p.e0)}, {number(p.core_cutoff)}, {number(p.core_width)}, "
             f"{{{', '.join(number(x) for x in p.scales)}}}, {{{', '.join(embeddings)}}}, "
             f"{{{', '.join(str(n) for n in c.first_constant)}}}"
@@ -130,7 +129,9 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
             if k.shape == centre.centre.shape
         ]
     launches += [
-        Launch("gradient", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"),
+        Launch(
+            "gradient", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"
+        ),
         Launch(
             "forces", "n_atoms", 128, 128, 0,
             ("n_atoms", *_EDGES, "reverse", "edge_gradients", "forces", "atom_virial", "virials"), "gradients",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from acegen.plan.types import CentrePlan, EdgePlan, MixPlan, Plan
 _SHARED = 46 * 1024  # bytes of static shared memory a kernel may declare, less a little
 _POOL_TILES = ((4, 6), (2, 6), (2, 3), (1, 3))  # (rows, columns) of a thread's register tile, best first
 _POOL_TASKS = 96  # tasks that keep the threads of a block busy
-_MIX_ROWS = 4  # rows that share the numbers they are summed from
+MIX_ROWS = 4  # rows that share the numbers they are summed from
 GROUP = 6  # columns of H and D that one thread sums
 
 
@@ -117,7 +118,7 @@ def _pieces(total: int, largest: int) -> list[tuple[int, int]]:
     """(start, length) of the fewest nearly equal parts."""
     parts = -(-total // largest)
     cuts = [total * p // parts for p in range(parts + 1)]
-    return [(a, b - a) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(a, b - a) for a, b in pairwise(cuts)]
 
 
 def _bonds(plan: Plan) -> tuple[BondRow, ...]:
@@ -139,7 +140,7 @@ def _bonds(plan: Plan) -> tuple[BondRow, ...]:
 def _pool_tasks(plan: Plan, centre: int, tile: tuple[int, int]) -> list[tuple[int, ...]]:
     """Register tiles of one centre species: neighbour, primitive, rows, harmonic, columns, out, stride."""
     rows, columns = tile
-    out = []
+    out: list[tuple[int, ...]] = []
     for bond in plan.bonds:
         if bond.centre != centre or bond.edge < 0:
             continue
@@ -203,7 +204,7 @@ def _waves(mixes: tuple[MixPlan, ...], forward: bool) -> list[list[tuple[int, ..
         n = mix.n_leaves if forward else mix.n_primitives
         tasks = [
             _mix_task(mix, start, rows, m, forward)
-            for start, rows in _pieces(n, _MIX_ROWS)
+            for start, rows in _pieces(n, MIX_ROWS)
             for m in range(mix.components)
         ]
         touched = {t[0] + q * t[1] for t in tasks for q in range(t[2])}
@@ -231,9 +232,7 @@ def _centres(plan: Plan, n_tasks: list[int]) -> tuple[tuple[CentreTables, ...], 
             first_constant.append(constant)
             constant += len(constants)
         last = task + n_tasks[centre.index]
-        out.append(
-            CentreTables(centre, task, last, tuple(waves[0]), tuple(waves[1]), mixing, tuple(first_constant))
-        )
+        out.append(CentreTables(centre, task, last, tuple(waves[0]), tuple(waves[1]), mixing, tuple(first_constant)))
         task = last
         mixing += len(centre.mixing)
     return tuple(out), mixes

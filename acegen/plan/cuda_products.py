@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +122,7 @@ def _adjoint(shape: ShapePlan) -> tuple[AdjointStep, ...]:
                 found.setdefault((-level(target), side, step.kernel), []).append((target, other, out))
                 load[target] = load.get(target, 0) + 1
     owner = _owners(load)
-    steps = []
+    steps: list[AdjointStep] = []
     for (minus, side, kernel), rows in sorted(found.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])):
         rows.sort(key=lambda row: (owner[row[0]], row))
         owners = [owner[row[0]] for row in rows]
@@ -151,5 +150,5 @@ def _basis(shape: ShapePlan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order = np.argsort(functions, kind="stable")
     counts = np.bincount(functions, minlength=shape.n_functions) if len(functions) else np.zeros(shape.n_functions)
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    chosen: Sequence[int] = entry[order]
+    chosen = entry[order]
     return first, table[chosen, :3].reshape(-1, 3), values[order]
