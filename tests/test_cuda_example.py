@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pair_cuda
 import pytest
-from cuda_cases import CudaSource
 
+from acegen.compiler import compile_plan
 from acegen.cuda.record import Record
+from acegen.emit.cuda import render_cuda
 from acegen.testing.host import find_cxx, host_library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,9 +51,9 @@ def test_pair_potential(program, tmp_path):
 
 def test_generated_source(program, tmp_path):
     """What the compiler writes for a specification."""
-    source = CudaSource.of(ROOT / "examples" / "specs" / "si.yaml")
-    library = host_library(source.text)
-    text = start(program, tmp_path, source.record, ["Si"], 5.5, library, 5.7)
+    file, record = render_cuda(compile_plan(ROOT / "examples" / "specs" / "si.yaml", None)[1])
+    library = host_library(file.text)
+    text = start(program, tmp_path, record, ["Si"], 5.5, library, 5.7)
     assert text.splitlines()[-1] == "good"
 
 
