@@ -17,7 +17,8 @@ from acegen.cuda.backend import cuda_backend
 from acegen.cuda.graph import DeviceGraph
 from acegen.cuda.host import HostBackend
 from acegen.cuda.model import CudaModel
-from acegen.errors import InputError, LoadError
+from acegen.cuda.neighbours import Places
+from acegen.errors import AcegenError, InputError, LoadError
 from acegen.runtime import GraphBatch, load_bundle
 
 ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
@@ -39,9 +40,15 @@ def device_model(on_cpu, backend=None, precision="float64") -> CudaModel:
     return CudaModel(on_cpu.manifest, record(), SOURCE, backend, precision, on_cpu.weights, on_cpu._fold)
 
 
-@pytest.fixture
-def model(on_cpu) -> CudaModel:
-    return device_model(on_cpu)
+@pytest.fixture(params=["host", pytest.param("cuda", marks=pytest.mark.gpu)])
+def model(on_cpu, request) -> CudaModel:
+    """On the host shim, and the same tests on a card where there is one."""
+    if request.param == "host":
+        return device_model(on_cpu)
+    try:
+        return device_model(on_cpu, cuda_backend("cuda"))
+    except AcegenError as error:
+        pytest.skip(f"no CUDA device: {error}")
 
 
 @pytest.fixture
@@ -64,8 +71,9 @@ def same(found, wanted, names=ALL, tolerance=1e-13) -> None:
     for name in names:
         one, other = getattr(found, name), getattr(wanted, name)
         assert one.shape == other.shape and one.dtype == np.float64
+        one = one.get() if hasattr(one, "get") else np.asarray(one)
         scale = max(1.0, float(np.abs(other).max(initial=0.0)))
-        np.testing.assert_allclose(np.asarray(one), other, rtol=0, atol=tolerance * scale, err_msg=name)
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale, err_msg=name)
 
 
 def arrays_of(graph: GraphBatch, order=None) -> dict:
@@ -154,10 +162,12 @@ def test_graphs_of_arrays(model, on_cpu, kind):
 def test_each_edge_finds_its_reverse(model):
     """i and j change places, the shift its sign; edges between the same two images of an atom are told apart."""
     graph = model.graph(**arrays_of(GraphBatch.from_atoms(structures(), model)))
-    back, centres = graph.reverse, np.repeat(np.arange(graph.n_atoms), np.diff(graph.first_edge))
+    arrays = (graph.reverse, graph.shifts, graph.edge_to, graph.first_edge)
+    back, shifts, edge_to, first_edge = (model.backend.to_host(array) for array in arrays)
+    centres = np.repeat(np.arange(graph.n_atoms), np.diff(first_edge))
     np.testing.assert_array_equal(back[back], np.arange(graph.n_edges))
-    np.testing.assert_array_equal(centres[back], graph.edge_to)
-    np.testing.assert_array_equal(graph.shifts[back], -graph.shifts)
+    np.testing.assert_array_equal(centres[back], edge_to)
+    np.testing.assert_array_equal(shifts[back], -shifts)
 
 
 def test_arrays_that_do_not_fit_are_refused(model):
@@ -253,7 +263,7 @@ def test_attributes_are_those_of_a_model(model, on_cpu):
     for name in ("name", "species", "cutoff", "n_basis", "precision"):
         assert getattr(model, name) == getattr(on_cpu, name)
     np.testing.assert_array_equal(model.cutoffs, on_cpu.cutoffs)
-    assert model.device == "host" and on_cpu.device == "cpu"
+    assert model.device in ("host", "cuda:0") and on_cpu.device == "cpu"
     assert repr(model).startswith("CudaModel('morse'")
     assert model.memory_bytes(2000, 100_000) > 2 * 8 * 100_000
 
@@ -311,6 +321,7 @@ def test_through_cupy(on_cpu, cupy):
 
 
 def test_arrays_of_the_device_stay_there(on_cpu, cupy):
+    """Results are where the arrays of the graph came from."""
     model = device_model(on_cpu, cuda_backend("cuda"))
     graph = GraphBatch.from_atoms(structures(), on_cpu)
     made = model.graph(**{name: cupy.array(array) for name, array in arrays_of(graph).items()})
@@ -319,11 +330,50 @@ def test_arrays_of_the_device_stay_there(on_cpu, cupy):
         assert all(hasattr(getattr(found, name), "__cuda_array_interface__") for name in ALL)
         same(found, on_cpu.evaluate(graph, ALL))
     assert isinstance(made, DeviceGraph) and cupy.captured == 1
+    assert type(model.evaluate(model.graph(**arrays_of(graph))).forces) is np.ndarray
     elsewhere = device_model(on_cpu, cuda_backend("cuda:1"))
     with pytest.raises(InputError, match=r"array on cuda:0: expected one on cuda:1"):
         elsewhere.graph(**{name: cupy.array(array) for name, array in arrays_of(graph).items()})
     with pytest.raises(InputError, match="made on cuda:0"):
         elsewhere.evaluate(made)
+
+
+def test_arrays_of_other_libraries_are_taken_by_dlpack(on_cpu, cupy):
+    """Memory of a card is shared, memory of the host is copied."""
+
+    class Tensor:
+        def __init__(self, array, kind):
+            self.array, self.kind = array, kind
+
+        def __dlpack_device__(self):
+            return self.kind, 0
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __array__(self, dtype=None, copy=None):
+            return self.array
+
+    model = device_model(on_cpu, cuda_backend("cuda"))
+    given = arrays_of(GraphBatch.from_atoms(structures()[0], on_cpu))
+    held = np.array(given["positions"])
+    for kind, on_device in ((1, False), (2, True)):
+        cupy.from_dlpack = lambda tensor: cupy._own(tensor.array)
+        graph = model.graph(**{**given, "positions": Tensor(held, kind)})
+        assert np.shares_memory(graph.positions, held) == on_device
+        assert hasattr(model.evaluate(graph).forces, "__cuda_array_interface__") == on_device
+
+
+def test_atoms_that_move(model, on_cpu):
+    """Neighbours found on the device, and kept while the skin lasts."""
+    atoms, rng = structures()[0], np.random.default_rng(1)
+    moving = model.moving([(29, 79).index(n) for n in atoms.numbers], skin=1.0)
+    for _ in range(3):
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        positions = model.backend.to_device(atoms.positions)
+        places = Places(np.array([0, len(atoms)]), positions, atoms.cell.array[None], atoms.pbc[None])
+        same(model.evaluate(moving.at(places)), on_cpu.evaluate(atoms), ("energy", "forces", "virial"), 1e-12)
+    assert moving.neighbours.n_lists == 1
 
 
 def test_memory_of_cupy_runs_out(on_cpu, cupy):

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from acegen.errors import InputError, LoadError
 
 _PLAIN_SHARED = 48 * 1024  # bytes; more dynamic shared memory must be asked for
+_DLPACK_CUDA = (2, 13)  # device types of DLPack: memory of a device, managed memory
 _INSTALL = "pip install 'acegen[cuda12]' or 'acegen[cuda13]', whichever the driver takes"
 
 
@@ -151,7 +152,7 @@ class CupyBackend:
         with self._device:
             if hasattr(value, "__cuda_array_interface__"):
                 found = self.xp.asarray(value)
-            elif hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray):
+            elif _dlpack_on_device(value):
                 found = self.xp.from_dlpack(value)
             else:
                 return self.to_device(np.asarray(value))
@@ -161,9 +162,7 @@ class CupyBackend:
 
     def is_device_array(self, value: object) -> bool:
         """See Backend."""
-        return hasattr(value, "__cuda_array_interface__") or (
-            hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic)
-        )
+        return hasattr(value, "__cuda_array_interface__") or _dlpack_on_device(value)
 
     def load(self, source: str, name: str, defines: Sequence[str] = ()) -> Any:
         """See Backend."""
@@ -243,6 +242,12 @@ def _cupy() -> Any:
     except ImportError as error:
         raise LoadError(f"device: CUDA needs CuPy ({_first_line(error)}): {_INSTALL}") from error
     return cupy
+
+
+def _dlpack_on_device(value: object) -> bool:
+    """True for arrays of another library that are in CUDA memory."""
+    where = getattr(value, "__dlpack_device__", None)
+    return where is not None and int(where()[0]) in _DLPACK_CUDA
 
 
 def _first_line(error: BaseException) -> str:

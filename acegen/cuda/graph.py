@@ -43,6 +43,7 @@ class DeviceGraph:
     edge_order: Any | None = None  # int64 [n_edges] place in the caller's edges
     cutoff: float | None = None
     symbols: tuple[str, ...] | None = None
+    host_results: bool = False  # made of host arrays: results go back there
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)  # what was made of the graph so far
 
     @property

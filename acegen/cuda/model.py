@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import numpy.typing as npt
 
 from acegen.cuda.backend import Backend, memory_told
 from acegen.cuda.batches import cuts
-from acegen.cuda.graph import DeviceGraph, batch_systems, upload
+from acegen.cuda.graph import DeviceGraph, as_device, batch_systems, upload
 from acegen.cuda.graph_of_arrays import graph_of_arrays
+from acegen.cuda.neighbours import MovingGraph, NeighbourList
 from acegen.cuda.program import Program
 from acegen.cuda.record import Record
+from acegen.cuda.search import NeighbourSearch
 from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 class CudaModel(LoadedModel):
     """Kernels on a device with their weights; made by `acegen.load(..., device="cuda")`.
 
-    Graphs that are in device memory give results there; structures and graphs of the host give NumPy arrays.
+    Graphs of device arrays give results there; structures and graphs of host arrays give NumPy arrays.
     A batch that needs more memory than there is, is evaluated in parts. Safe to call from several threads at once.
     """
 
@@ -66,7 +69,7 @@ class CudaModel(LoadedModel):
             properties: any of energy, energies, forces, virial, virials, basis, edge_gradients.
 
         Returns:
-            float64 arrays, see `Evaluation`: of the device for a DeviceGraph, else of NumPy.
+            float64 arrays, see `Evaluation`: on the device for graphs of device arrays, else of NumPy.
 
         Raises:
             InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
@@ -82,8 +85,11 @@ class CudaModel(LoadedModel):
                 results["edge_gradients"] = graph.in_caller_order(results["edge_gradients"])
             if isinstance(graph, GraphBatch):
                 check_finite(graph, results)
-            elif not self._all_finite(results):
-                check_finite(graph.to_host(), {name: self.backend.to_host(results[name]) for name in results})
+            elif graph.host_results or not _all_finite(self.backend.xp, results):
+                on_host = {name: self.backend.to_host(results[name]) for name in results}
+                if not _all_finite(np, on_host):
+                    check_finite(graph.to_host(), on_host)
+                results = on_host
         return Evaluation(results)
 
     def graph(
@@ -133,7 +139,21 @@ class CudaModel(LoadedModel):
         if cutoff is not None:
             self._check_made_for(None, cutoff)
         with self.backend.active(), memory_told(self.backend, "graph"):
-            return graph_of_arrays(self.backend, len(self.species), given, half, cutoff)
+            made = graph_of_arrays(self.backend, len(self.species), given, half, cutoff)
+        on_device = any(self.backend.is_device_array(value) for value in given.values())
+        return replace(made, host_results=not on_device)
+
+    def moving(self, species: object, skin: float = 0.5) -> MovingGraph:
+        """Graphs of atoms that move, their neighbours searched on the device and kept until `skin` is used up.
+
+        Args:
+            species: [n_atoms] species indices.
+            skin: angstrom, >= 0.
+        """
+        with self.backend.active():
+            kinds = as_device(self.backend, "species", species, np.int32, (None,))
+            search = NeighbourSearch(self.backend)
+        return MovingGraph(NeighbourList(search, self.cutoff, skin), kinds, len(self.species), self.species)
 
     def memory_bytes(self, n_atoms: int, n_edges: int, properties: str | Iterable[str] = DEFAULT_PROPERTIES) -> int:
         """Estimate of the device memory that one structure of this size takes: graph, results and work arrays."""
@@ -175,10 +195,6 @@ class CudaModel(LoadedModel):
         found = self.program.run(upload(self.backend, graph, len(self.species)), names)
         return {name: self.backend.to_host(array) for name, array in found.items()}
 
-    def _all_finite(self, results: dict[str, Any]) -> bool:
-        watched = [name for name in ("energy", "forces") if name in results] or list(results)[:1]
-        return all(bool(self.backend.xp.isfinite(results[name]).all()) for name in watched)
-
     def _check_fits(self, graph: DeviceGraph | GraphBatch) -> None:
         """Refuse graphs made for another model or device."""
         self._check_made_for(graph.symbols, graph.cutoff)
@@ -200,3 +216,9 @@ class CudaModel(LoadedModel):
             f"CudaModel({self.name!r}, species={self.species}, cutoff={self.cutoff:g}, n_basis={self.n_basis}, "
             f"precision={self.precision!r}, device={self.device!r})"
         )
+
+
+def _all_finite(xp: Any, results: dict[str, Any]) -> bool:
+    """False when energies or forces, else the first result, hold something that is no number."""
+    watched = [name for name in ("energy", "forces") if name in results] or list(results)[:1]
+    return all(bool(xp.isfinite(results[name]).all()) for name in watched)
