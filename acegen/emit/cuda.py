@@ -80,7 +80,8 @@ def _slope_of(kernel: KernelPlan, i: int, j: int) -> str:
     """Slope of the product x_i y_j: sum of +-c g_out."""
     jinja = environment()
     terms = kernel.adjoint[kernel.pairs.index((i, j))]
-    return re.sub(r"g\[(\d+)\]", r"g\1", jinja.filters["slopes"](terms, kernel.constants))
+    text = re.sub(r"g\[(\d+)\]", r"g\1", jinja.filters["slopes"](terms, kernel.constants))
+    return f"({text})" if " + " in text or " - " in text or text.startswith("-") else text
 
 
 def _centre_rows(cuda: CudaPlan) -> list[str]:
