@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pair_kernel import DEPTH, E0, N_COEFFICIENTS
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from pair_kernel import DEPTH, E0, N_COEFFICIENTS, write_bundle
 
 from acegen.cuda.record import Buffer, Launch, Record
+from acegen.manifest import Manifest
 
 SOURCE = """
 #ifndef REAL
@@ -148,3 +153,14 @@ def record() -> Record:
         ),
         launches=tuple(launches),
     )
+
+
+def write_cuda_bundle(folder: Path, source: str = SOURCE, **changes: object) -> Path:
+    """The bundle of pair_kernel.py with the CUDA kernels of `source`; `changes` are fields of the manifest."""
+    write_bundle(folder)
+    (folder / "morse.cu").write_text(source)
+    manifest = Manifest.from_json((folder / "manifest.json").read_text())
+    files = (*manifest.files, ("morse.cu", hashlib.sha256(source.encode()).hexdigest()))
+    complete = replace(manifest, **{"files": files, "cuda": record().to_json(), **changes})  # type: ignore[arg-type]
+    (folder / "manifest.json").write_text(complete.to_json())
+    return folder
