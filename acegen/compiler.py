@@ -4,7 +4,7 @@
     enumerate  (inside read)                      ->  Potential    (the one internal model; potential.py)
     lower      Potential                          ->  Program      (pooled sums, products, bilinear form; program/)
     plan       Program, Target                    ->  Plan         (where mathematics meets memory; plan/)
-    render     Plan                               ->  SourceFile   (C text through Jinja; emit/)
+    render     Plan                               ->  SourceFile   (C, and CUDA where wanted, through Jinja; emit/)
     write      files                              ->  bundle       (aside, then renamed; emit/bundle.py)
 
 Building and loading belong to the other tower: acegen.build and acegen.runtime.
@@ -12,12 +12,13 @@ Building and loading belong to the other tower: acegen.build and acegen.runtime.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from acegen.basis.fold import fold_order_one
 from acegen.emit.bundle import bundle_files, write_bundle
+from acegen.emit.cuda import render_cuda
 from acegen.emit.environment import templates_digest
 from acegen.emit.render import SourceFile, render_c
 from acegen.errors import SpecError
@@ -29,6 +30,7 @@ from acegen.program.lower import FORMS, lower
 
 PRECISIONS = ("float64", "float32")
 PRODUCTS = ("auto", "unrolled", "tiled")
+TARGETS = ("c", "cuda")  # C is always written, it is the reference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,7 @@ def compile_files(
     form: str = "auto",
     products: str = "auto",
     progress: Callable[[str], None] = lambda stage: None,
+    targets: Sequence[str] = ("c",),
 ) -> Compiled:
     """All stages but writing; the same input gives the same bytes.
 
@@ -83,16 +86,22 @@ def compile_files(
         form: of the product basis, "auto", "coupled", "pair" or "flat".
         products: "auto", "unrolled" or "tiled".
         progress: called with the name of each stage as it begins.
+        targets: "c", and "cuda" for CUDA kernels beside the C ones.
 
     Raises:
         SpecError, PotentialError: the input breaks a rule.
     """
+    for target in targets:
+        _checked("targets", target, TARGETS)
     progress("read and plan")
     source, plan = compile_plan(path, precision, form, products)
     progress("render")
-    texts = render_c(plan)
+    texts, record = render_c(plan), None
+    if "cuda" in targets:
+        text, record = render_cuda(plan)
+        texts = (*texts, text)
     progress("bundle")
-    files, manifest, binary = bundle_files(source, plan, texts)
+    files, manifest, binary = bundle_files(source, plan, texts, record)
     return Compiled(source, plan, files, manifest, binary)
 
 
@@ -103,12 +112,13 @@ def compile_bundle(
     form: str = "auto",
     products: str = "auto",
     progress: Callable[[str], None] = lambda stage: None,
+    targets: Sequence[str] = ("c",),
 ) -> Manifest:
     """Compile an input to the bundle folder `out`; an existing bundle there is replaced only when all went well.
 
     Raises:
         SpecError, PotentialError: the input breaks a rule, or `out` is something else than a bundle.
     """
-    compiled = compile_files(Path(path), precision, form, products, progress)
+    compiled = compile_files(Path(path), precision, form, products, progress, targets)
     write_bundle(Path(out), compiled.files, compiled.manifest, compiled.binary)
     return compiled.manifest

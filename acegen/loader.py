@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from acegen.build.cache import cache_folder, digest_of, unwritable
 from acegen.errors import LoadError, SpecError
@@ -17,6 +17,7 @@ from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
 
 if TYPE_CHECKING:
+    from acegen.runtime.loaded import LoadedModel
     from acegen.runtime.model import Model
 
 
@@ -27,7 +28,13 @@ class Bundle:
     path: Path
     manifest: Manifest
 
-    def load(self, device: str = "cpu", precision: str | None = None, threads: int | None = None) -> Model:
+    @overload
+    def load(
+        self, device: Literal["cpu"] = "cpu", precision: str | None = None, threads: int | None = None
+    ) -> Model: ...
+    @overload
+    def load(self, device: str, precision: str | None = None, threads: int | None = None) -> LoadedModel: ...
+    def load(self, device: str = "cpu", precision: str | None = None, threads: int | None = None) -> LoadedModel:
         """Model of this bundle, see `acegen.load`."""
         return load_bundle(self.path, device, precision, threads)
 
@@ -43,7 +50,7 @@ def compile(
     Args:
         source: spec.yaml, or a potential (.yace, .yaml, .ace).
         out: the folder to write; default: `<stem of source>.acegen` in the current folder.
-        targets: only "c" so far.
+        targets: "c", always written; "cuda": CUDA kernels too, for device="cuda".
         precision: "float64" or "float32", arithmetic of the kernel; None: what the input asks for.
 
     Raises:
@@ -53,24 +60,35 @@ def compile(
     """
     wanted = (targets,) if isinstance(targets, str) else tuple(targets)
     for target in wanted:
-        if target != "c":
-            raise LoadError(f"targets: expected 'c', found {target!r} (this version writes C only)")
+        if target not in ("c", "cuda"):
+            raise LoadError(f"targets: expected some of 'c', 'cuda', found {target!r}")
     path = _existing(source)
     folder = Path(f"{path.stem}.acegen") if out is None else Path(out)
-    _write_bundle(path, folder, precision)
+    _write_bundle(path, folder, precision, wanted)
     bundle = Bundle(folder, read_manifest(folder))
     bundle.load()
     return bundle
 
 
+@overload
+def load(
+    path: str | os.PathLike[str],
+    device: Literal["cpu"] = "cpu",
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Model: ...
+@overload
+def load(
+    path: str | os.PathLike[str], device: str, precision: str | None = None, threads: int | None = None
+) -> LoadedModel: ...
 def load(
     path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
-) -> Model:
+) -> LoadedModel:
     """Load a bundle folder, or any input `acegen.compile` takes (compiled once, into the user's cache).
 
     Args:
         path: bundle folder, specification or potential.
-        device: "cpu".
+        device: "cpu", "cuda" (the first device) or "cuda:<number>".
         precision: "float64" or "float32"; None: what the bundle or the input asks for.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
 
@@ -79,7 +97,13 @@ def load(
         SpecError, PotentialError, BuildError: as for `acegen.compile`.
     """
     source = _existing(path)
-    folder = source if source.is_dir() else _compiled(source, precision)
+    targets: tuple[str, ...] = ("c",)
+    if device != "cpu":
+        from acegen.cuda.backend import cuda_backend
+
+        cuda_backend(device)  # what is missing is said before anything is compiled
+        targets = ("c", "cuda")
+    folder = source if source.is_dir() else _compiled(source, precision, targets)
     return load_bundle(folder, device, precision, threads)
 
 
@@ -92,7 +116,7 @@ def _existing(path: str | os.PathLike[str]) -> Path:
     return found
 
 
-def _compiled(source: Path, precision: str | None) -> Path:
+def _compiled(source: Path, precision: str | None, targets: tuple[str, ...]) -> Path:
     """Bundle of `source` in the cache, written when it is not there or damaged."""
     if precision not in (None, "float64", "float32"):
         raise LoadError(f"precision: expected 'float64', 'float32' or None, found {precision!r}")
@@ -101,13 +125,13 @@ def _compiled(source: Path, precision: str | None) -> Path:
     except OSError as error:
         raise LoadError(f"{source}: cannot be read ({error.strerror or error})") from error
     shelf = cache_folder() / "bundles"
-    folder = shelf / digest_of([source.name, raw, precision or "", compiler_digest(), *_referenced(source)])
+    folder = shelf / digest_of([source.name, raw, precision or "", *targets, compiler_digest(), *_referenced(source)])
     if _is_whole(folder):
         return folder
     try:
         shelf.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="bundle-", dir=shelf) as scratch:
-            _shelve(source, Path(scratch), folder, precision)
+            _shelve(source, Path(scratch), folder, precision, targets)
     except OSError as error:
         raise unwritable(shelf, error) from error
     except SpecError as error:
@@ -117,10 +141,10 @@ def _compiled(source: Path, precision: str | None) -> Path:
     return folder
 
 
-def _shelve(source: Path, scratch: Path, folder: Path, precision: str | None) -> None:
+def _shelve(source: Path, scratch: Path, folder: Path, precision: str | None, targets: tuple[str, ...]) -> None:
     """Write the bundle of `source` in `scratch`, then move it to `folder`."""
     written = scratch / "bundle"
-    _write_bundle(source, written, precision)
+    _write_bundle(source, written, precision, targets)
     if folder.exists() and not _is_whole(folder):
         os.replace(folder, scratch / "damaged")
     try:
@@ -138,10 +162,10 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _write_bundle(source: Path, folder: Path, precision: str | None) -> None:
+def _write_bundle(source: Path, folder: Path, precision: str | None, targets: tuple[str, ...]) -> None:
     from acegen.compiler import compile_bundle  # SymPy and Jinja only when something must be compiled
 
-    compile_bundle(source, out=folder, precision=precision)
+    compile_bundle(source, out=folder, precision=precision, targets=targets)
 
 
 def _referenced(source: Path) -> Iterable[str]:

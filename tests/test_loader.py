@@ -23,7 +23,7 @@ def compiler(tmp_path, monkeypatch):
     monkeypatch.setenv("ACEGEN_CACHE", str(tmp_path / "cache"))
     calls = []
 
-    def compile_bundle(source, out, precision=None):
+    def compile_bundle(source, out, precision=None, targets=("c",)):
         calls.append((source.name, precision))
         write_bundle(out)
 
@@ -101,7 +101,7 @@ def test_wrong_arguments_of_load_are_sentences(spec, tmp_path):
 def test_full_cache_is_named(compiler, spec, tmp_path, monkeypatch):
     """When the disk is full the message names the cache folder and the variable, not a scratch folder."""
 
-    def fail(source, out, precision=None):
+    def fail(source, out, precision=None, targets=("c",)):
         full = OSError(errno.ENOSPC, "No space left on device")
         raise acegen.SpecError(f"{out}: cannot be written (No space left on device)") from full
 
@@ -123,7 +123,7 @@ def test_damaged_bundle_in_the_cache_is_written_again(compiler, spec, tmp_path):
 def test_failed_compilation_leaves_nothing(compiler, spec, tmp_path, monkeypatch):
     """An error of the compiler passes through, and no half-written bundle stays."""
 
-    def fail(source, out, precision=None):
+    def fail(source, out, precision=None, targets=("c",)):
         out.mkdir()
         raise acegen.SpecError("pair.yaml: wrong")
 

@@ -13,7 +13,7 @@ import stat
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -105,6 +105,28 @@ def cached_library(sources: Sequence[Path], headers: Sequence[Path] = (), define
         return _undamaged(pointer) or _build(compiler, flags, sources, pointer)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def cached_bytes(key: str, suffix: str, make: Callable[[], bytes]) -> Path:
+    """File with the bytes of `make`, called when the cache holds no undamaged file of that key.
+
+    Raises:
+        BuildError: the cache folder cannot be written; and whatever `make` raises.
+    """
+    folder = cache_folder()
+    pointer = folder / f"{key}.json"
+    try:
+        kept = _undamaged(pointer)
+        if kept is not None:
+            return kept
+        content = make()
+        checksum = hashlib.sha256(content).hexdigest()
+        path = folder / f"{key}-{checksum[:16]}{suffix}"
+        _write_whole(path, content)
+        _write_whole(pointer, json.dumps({"library": path.name, "sha256": checksum}).encode())
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return path
 
 
 def unwritable(folder: Path, error: OSError) -> BuildError:

@@ -32,6 +32,11 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT|DIR", type=Path, help="specification, potential or bundle folder")
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:<number> (default: cpu)")
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

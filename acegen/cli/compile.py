@@ -16,7 +16,7 @@ from acegen.errors import BuildError, SpecError
 if TYPE_CHECKING:
     from acegen.compiler import Compiled
 
-_TARGETS = ("c",)
+_TARGETS = {"c": ("c",), "cuda": ("c", "cuda"), "all": ("c", "cuda")}  # C is always written
 _STAGES = 5  # three of compile_files, writing, building
 
 
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         help="bundle folder to write; for several inputs the folder that receives one bundle per input, "
         "named after the potential (default: <stem>.acegen here)",
     )
-    parser.add_argument("--target", default="c", help="comma-separated targets; this version writes c")
+    parser.add_argument("--target", default="c", help="c, cuda or all, comma-separated; C is always written")
     add_choices(parser)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a folder is out of date")
     parser.add_argument("--source-only", action="store_true", help="write the bundle, run no C compiler")
@@ -44,9 +44,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile or check all inputs; 1 when a check found a difference."""
-    for target in arguments.target.split(","):
-        if target not in _TARGETS:
-            raise SpecError(f"--target: found {target!r}, expected one of {', '.join(_TARGETS)}")
+    arguments.targets = _targets(arguments.target)
     _refuse_inputs(arguments.inputs)
     same, taken = True, dict[Path, Path]()
     with Progress(_STAGES * len(arguments.inputs)) as progress:
@@ -67,6 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
     if not same:
         print(f"to update: {_update_command(arguments)}")
     return 0 if same else 1
+
+
+def _targets(text: str) -> tuple[str, ...]:
+    """Targets of the compiler, each once."""
+    found: dict[str, None] = {}
+    for target in text.split(","):
+        if target not in _TARGETS:
+            raise SpecError(f"--target: found {target!r}, expected one of {', '.join(_TARGETS)}")
+        found.update(dict.fromkeys(_TARGETS[target]))
+    return tuple(found)
 
 
 def _refuse_inputs(paths: list[Path]) -> None:
@@ -90,7 +98,7 @@ def _compile(path: Path, arguments: argparse.Namespace, progress: Progress, numb
         progress.step(f"{path.name}: {stage}", done=done)
         done += 1
 
-    return compile_files(path, arguments.precision, arguments.form, arguments.products, next_stage)
+    return compile_files(path, arguments.precision, arguments.form, arguments.products, next_stage, arguments.targets)
 
 
 def _folder(path: Path, compiled: Compiled, arguments: argparse.Namespace) -> Path:
@@ -139,6 +147,8 @@ def _update_command(arguments: argparse.Namespace) -> str:
     for name in ("out", "precision"):
         if getattr(arguments, name) is not None:
             words += [f"--{name}", str(getattr(arguments, name))]
+    if len(arguments.targets) > 1:
+        words += ["--target", "all"]
     for name in ("form", "products"):
         if getattr(arguments, name) != "auto":
             words += [f"--{name}", getattr(arguments, name)]

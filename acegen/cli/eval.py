@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.cli.arguments import add_precision, add_subject, positive
+from acegen.cli.arguments import add_device, add_precision, add_subject, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError, LoadError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from acegen.runtime.evaluation import Evaluation
-    from acegen.runtime.model import Model
+    from acegen.runtime.loaded import LoadedModel
 
 PROPERTIES = ("energy", "forces", "stress", "energies", "virial")
 _DEFAULT = "energy,forces,stress"
@@ -42,6 +42,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--batch", metavar="N", type=positive, default=256, help="structures at a time (default: 256)")
     parser.add_argument("--threads", metavar="N", type=positive, help="threads (default: ACEGEN_THREADS or all cores)")
+    add_device(parser)
     add_precision(parser)
 
 
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Progress(n_frames + 1) as progress:
         progress.step("load the model")
-        model = acegen.load(arguments.input, precision=arguments.precision, threads=arguments.threads)
+        model = acegen.load(arguments.input, arguments.device, arguments.precision, arguments.threads)
         done = 0
         with _written_aside(arguments.out) as file:
             for batch in _batches(read_frames(path), arguments.batch):
@@ -98,7 +99,7 @@ def _batches(frames: Iterator[Atoms], limit: int) -> Iterator[list[Atoms]]:
 
 
 def _evaluate(
-    model: Model, batch: list[Atoms], first: int, wanted: Sequence[str], arguments: argparse.Namespace, file: Any
+    model: LoadedModel, batch: list[Atoms], first: int, wanted: Sequence[str], arguments: argparse.Namespace, file: Any
 ) -> None:
     """Evaluate one batch and write its structures."""
     from acegen.cli.extxyz import write_frame
@@ -137,7 +138,7 @@ def _results(
     return info, {name: getattr(out, name)[part] for name in ("forces", "energies") if name in wanted}
 
 
-def _named(error: InputError, model: Model, batch: list[Atoms], path: Path, first: int) -> InputError:
+def _named(error: InputError, model: LoadedModel, batch: list[Atoms], path: Path, first: int) -> InputError:
     """The same complaint, with the file and the first structure that causes it."""
     from acegen.runtime.graph import GraphBatch
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.cli.arguments import FORMS, PRODUCTS, add_json, add_subject
+from acegen.cli.arguments import FORMS, PRODUCTS, add_device, add_json, add_subject
 from acegen.cli.output import table, to_json
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
@@ -18,7 +18,7 @@ from acegen.errors import InputError
 if TYPE_CHECKING:
     from acegen.cli.verify_checks import Check, Subject
     from acegen.cli.verify_structures import Structure
-    from acegen.runtime.model import Model
+    from acegen.runtime.loaded import LoadedModel
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,6 +33,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--structures", metavar="file.xyz", type=Path, help="check on these instead of made ones")
     parser.add_argument("--form", choices=FORMS, default="auto", help="form of the product basis under test")
     parser.add_argument("--products", choices=PRODUCTS, default="auto", help="layout of the product basis under test")
+    add_device(parser)
     add_json(parser)
 
 
@@ -40,18 +41,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Run all checks; 1 when one failed."""
     from acegen.cli.verify_checks import against_reference, consistency
     from acegen.cli.verify_derivatives import finite_differences, smoothness
+    from acegen.cli.verify_device import device, device_float32
     from acegen.cli.verify_invariance import invariance
     from acegen.cli.verify_variants import float32, forms, selftest
 
+    on_cpu = arguments.device == "cpu"
     families = (
         ("reference interpreter", against_reference),
-        ("consistency", consistency),
+        ("consistency", consistency if on_cpu else device),
         ("finite differences", finite_differences),
         ("symmetries", invariance),
         ("smoothness", smoothness),
-        ("other forms", forms),
-        ("float32", float32),
-        ("selftest", selftest),
+        *((("other forms", forms),) if on_cpu else ()),
+        ("float32", float32 if on_cpu else device_float32),
+        *((("selftest", selftest),) if on_cpu else ()),
     )
     checks: list[Check] = []
     with Progress(1 + len(families)) as progress, tempfile.TemporaryDirectory(prefix="acegen-verify-") as scratch:
@@ -79,17 +82,18 @@ def _subject(arguments: argparse.Namespace, scratch: Path) -> Subject:
     if path.is_dir():
         if (arguments.form, arguments.products) != ("auto", "auto"):
             raise LoadError(f"{path}: a bundle holds one kernel, --form and --products need its input")
-        model = load_bundle(path, precision="float64")
+        model = load_bundle(path, arguments.device, "float64")
         return Subject(model, path, _structures(arguments, model), scratch)
     options = {"form": arguments.form, "products": arguments.products}
-    compiled = compile_files(path, "float64", **options)
+    targets = ("c",) if arguments.device == "cpu" else ("c", "cuda")
+    compiled = compile_files(path, "float64", targets=targets, **options)
     folder = scratch / "bundle"
     write_bundle(folder, compiled.files, compiled.manifest, compiled.binary)
-    model = load_bundle(folder, precision="float64")
+    model = load_bundle(folder, arguments.device, "float64")
     return Subject(model, folder, _structures(arguments, model), scratch, compiled, path, options)
 
 
-def _structures(arguments: argparse.Namespace, model: Model) -> tuple[Structure, ...]:
+def _structures(arguments: argparse.Namespace, model: LoadedModel) -> tuple[Structure, ...]:
     """Made from the cutoffs, or read from the file."""
     from acegen.cli.verify_structures import from_atoms, made_structures
 

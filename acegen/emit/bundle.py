@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from acegen.basis.table import basis_table
+from acegen.cuda.record import Record
 from acegen.emit.environment import environment
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.selftest import selftest
@@ -25,9 +26,9 @@ from acegen.plan.types import Plan
 
 
 def bundle_files(
-    source: Input, plan: Plan, texts: tuple[SourceFile, ...]
+    source: Input, plan: Plan, texts: tuple[SourceFile, ...], cuda: Record | None = None
 ) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
-    """All files of a bundle but the manifest, which is returned beside them."""
+    """All files of a bundle but the manifest, which is returned beside them; `cuda` is told of in it."""
     potential = source.exact
     jinja = environment()
     tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
@@ -48,10 +49,10 @@ def bundle_files(
         binary = (("weights.npz", _weights(source, plan)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
-    return files, _manifest(source, plan, sums), binary
+    return files, _manifest(source, plan, sums, cuda), binary
 
 
-def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...]) -> Manifest:
+def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None) -> Manifest:
     potential = source.potential
     cutoffs = tuple(tuple(bond.cutoff for bond in row) for row in potential.bonds)
     pairs = [sum(function.pair for function in centre.functions) for centre in potential.centres]
@@ -76,6 +77,7 @@ def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...]) -> M
         operations=plan.operations,
         sources=(f"{plan.name}.c",),
         files=sums,
+        cuda=None if cuda is None else cuda.to_json(),
     )
 
 

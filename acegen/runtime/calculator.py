@@ -17,7 +17,7 @@ from acegen.runtime.neighbours import farthest_move
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from acegen.runtime.model import Model
+    from acegen.runtime.loaded import LoadedModel
 
 _CHEAP = ("energy", "energies", "forces", "virial")
 
@@ -30,7 +30,7 @@ class AceCalculator(Calculator):
 
     name = "acegen"
 
-    def __init__(self, model: Model, skin: float = 0.5) -> None:
+    def __init__(self, model: LoadedModel, skin: float = 0.5) -> None:
         if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
             raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
         self.implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
@@ -41,7 +41,7 @@ class AceCalculator(Calculator):
         self.n_lists = 0  # neighbour lists built so far
         self._numbers: Any = None
         self._graph: GraphBatch | None = None
-        self._results_of: tuple[Model, FloatArray | None] = model, model.coefficients
+        self._results_of: tuple[LoadedModel, FloatArray | None] = model, model.coefficients
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the results were made (ASE asks this): the structure, or the weights of the model.

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy.typing as npt
 
@@ -13,51 +14,67 @@ from acegen.build.cache import cached_library
 from acegen.errors import InputError, LoadError
 from acegen.manifest import Manifest
 from acegen.runtime.kernel import Kernel
+from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.model import Model
-from acegen.runtime.weights import read_weights
+from acegen.runtime.weights import kept_weights
 
 FORMAT = 1  # of manifests this runtime reads
 _REAL = {"float64": "double", "float32": "float"}
 
 
+@overload
+def load_bundle(
+    path: str | os.PathLike[str],
+    device: Literal["cpu"] = "cpu",
+    precision: str | None = None,
+    threads: int | None = None,
+) -> Model: ...
+@overload
+def load_bundle(
+    path: str | os.PathLike[str], device: str, precision: str | None = None, threads: int | None = None
+) -> LoadedModel: ...
 def load_bundle(
     path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
-) -> Model:
+) -> LoadedModel:
     """Load a bundle folder.
 
     Args:
         path: the folder that holds manifest.json.
-        device: "cpu".
+        device: "cpu", "cuda" (the first device) or "cuda:<number>".
         precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
 
     Raises:
         LoadError: the folder is no bundle, its files were edited, or the device is unknown.
-        BuildError: no C compiler, or it failed.
+        BuildError: no compiler, or it failed.
     """
     folder = Path(path)
     if device != "cpu":
-        raise LoadError(f"device: expected 'cpu', found {device!r} (this version runs on the CPU only)")
+        from acegen.cuda.backend import cuda_backend
+
+        backend = cuda_backend(device)
     manifest = read_manifest(folder)
     chosen = manifest.precision if precision is None else precision
     if chosen not in _REAL:
         raise LoadError(f"precision: expected 'float64' or 'float32', found {chosen!r}")
     n_threads = thread_count(threads)
     check_files(folder, manifest)
+    origin = (str(folder.absolute()), device, precision, threads)
+    if device != "cpu":
+        from acegen.cuda.load import cuda_model
+
+        return cuda_model(folder, manifest, backend, chosen, origin)
     sources = [folder / name for name in manifest.sources]
     headers = [folder / name for name, _ in manifest.files if name.endswith(".h")]
     library = cached_library(sources, headers, (f"ACEGEN_REAL={_REAL[chosen]}",))
     kernel = Kernel(manifest.name, library, manifest.n_basis, manifest.n_coefficients)
-    weights, fold = None, None
-    if (folder / "weights.npz").is_file():
-        weights, fold = read_weights(folder / "weights.npz", len(manifest.species), manifest.n_coefficients)
-    origin = (str(folder.absolute()), device, precision, threads)
+    weights, fold = kept_weights(folder, manifest)
     return Model(manifest, kernel, chosen, n_threads, weights, fold, origin)
 
 
 def reload_bundle(
     path: str, device: str, precision: str | None, threads: int | None, weights: Sequence[npt.ArrayLike] | None
-) -> Model:
+) -> LoadedModel:
     """Undo pickling of a model: load the bundle again and put replaced weights back."""
     model = load_bundle(path, device, precision, threads)
     if weights is not None:
@@ -86,7 +103,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare the C files and weights with the checksums of the manifest.
+    """Compare the source files and weights with the checksums of the manifest.
 
     Raises:
         LoadError: a file is missing, not listed, or not what the compiler wrote.
@@ -96,7 +113,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         if name not in listed:
             raise LoadError(f"{folder / 'manifest.json'}: source {name} has no checksum: compile the bundle again")
     for name, checksum in manifest.files:
-        if not name.endswith((".c", ".h", ".npz")):
+        if not name.endswith((".c", ".cu", ".h", ".npz")):
             continue
         try:
             found = hashlib.sha256((folder / name).read_bytes()).hexdigest()

@@ -18,18 +18,19 @@ from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_pr
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
-from acegen.runtime.weights import FoldMap, checked_weights
+from acegen.runtime.loaded import LoadedModel
+from acegen.runtime.weights import FoldMap
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from acegen.runtime.calculator import AceCalculator
-
 _ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
 
 
-class Model:
+class Model(LoadedModel):
     """A kernel with its weights; made by `acegen.load`. Safe to call from several threads at once."""
+
+    device = "cpu"
 
     def __init__(
         self,
@@ -41,71 +42,15 @@ class Model:
         fold: FoldMap | None = None,
         origin: tuple[Any, ...] = (),
     ) -> None:
-        self.manifest = manifest
-        self.precision = precision
+        super().__init__(manifest, precision, weights, fold, origin)
         self.threads = threads
         self.kernel = kernel
-        self._weights = weights
-        self._fold = fold
-        self._origin = origin  # arguments of load_bundle, for pickle
-        self._coefficients: FloatArray | None = None  # None: the ones compiled in
         self._coefficients_pointer = kernel.coefficients_pointer(None)
         self._scratch = threading.local()
         self._threaded_in: int | None = None  # process that has started OpenMP threads
 
-    @property
-    def name(self) -> str:
-        """Name of the potential, prefix of its C functions."""
-        return self.manifest.name
-
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Symbols in the order of the species indices."""
-        return self.manifest.species
-
-    @property
-    def cutoff(self) -> float:
-        """Largest cutoff in angstrom."""
-        return self.manifest.cutoff
-
-    @property
-    def cutoffs(self) -> FloatArray:
-        """Cutoffs [centre species, neighbour species] in angstrom."""
-        return np.array(self.manifest.cutoffs, np.float64)
-
-    @property
-    def n_basis(self) -> int:
-        """Columns of the basis output."""
-        return self.manifest.n_basis
-
-    @property
-    def weights(self) -> tuple[FloatArray, ...]:
-        """Weights [n_functions, n_densities] of each species (copies); assign to replace them all.
-
-        Raises:
-            InputError: the bundle keeps no weights; or, on assignment, its kernel has them compiled in.
-        """
-        if self._weights is None:
-            raise InputError(f"weights: bundle {self.name!r} keeps none beside the kernel (no weights.npz)")
-        return tuple(array.copy() for array in self._weights)
-
-    @weights.setter
-    def weights(self, new: Sequence[npt.ArrayLike]) -> None:
-        if not self.manifest.replaceable or self._weights is None or self._fold is None:
-            raise InputError(
-                f"weights: those of {self.name!r} are compiled in; set `weights_replaceable: true` in the "
-                "specification and compile again to replace them at run time"
-            )
-        checked = checked_weights(new, self._weights)
-        coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
-        coefficients.flags.writeable = False
+    def _use_coefficients(self, coefficients: FloatArray) -> None:
         self._coefficients_pointer = self.kernel.coefficients_pointer(coefficients)  # keeps the array alive
-        self._coefficients, self._weights = coefficients, checked
-
-    @property
-    def coefficients(self) -> FloatArray | None:
-        """Kernel coefficients [n_coefficients] of replaced weights, a new array each time; None: the built-in ones."""
-        return self._coefficients
 
     def evaluate(
         self, graph: GraphBatch | Atoms | Sequence[Atoms], properties: str | Iterable[str] = DEFAULT_PROPERTIES
@@ -154,12 +99,6 @@ class Model:
             raise InputError(f"vectors: the energy or its gradient is not finite{near}")
         return energy, gradient
 
-    def calculator(self, skin: float = 0.5) -> AceCalculator:
-        """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
-        from acegen.runtime.calculator import AceCalculator
-
-        return AceCalculator(self, skin)
-
     def _prepare(self, graph: GraphBatch) -> tuple[int, Scratch]:
         """Threads and workspace for `graph`; what was found for one thread is kept in the graph."""
         threads, plan = self.threads, graph.prepared.get("plan")
@@ -174,14 +113,9 @@ class Model:
 
     def _check_fits(self, graph: GraphBatch) -> None:
         """Refuse graphs made for another model."""
-        if graph.symbols is not None and graph.symbols != self.species:
-            raise InputError(f"graph: its species are {graph.symbols}, model {self.name!r} has {self.species}")
+        self._check_made_for(graph.symbols, graph.cutoff)
         if graph.largest_species >= len(self.species):
             check_range("species", graph.species, len(self.species), f"species of model {self.name!r}")
-        if graph.cutoff is not None and graph.cutoff < self.cutoff:
-            raise InputError(
-                f"graph: its neighbours reach {graph.cutoff:g} angstrom, model {self.name!r} needs {self.cutoff:g}"
-            )
 
     def _threads_for(self, n_atoms: int) -> int:
         """Threads worth starting; one in a forked child, where OpenMP would wait for threads that are not there."""
@@ -209,9 +143,3 @@ class Model:
             f"Model({self.name!r}, species={self.species}, cutoff={self.cutoff:g}, n_basis={self.n_basis}, "
             f"precision={self.precision!r}, threads={self.threads})"
         )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        from acegen.runtime.load import reload_bundle
-
-        replaced = None if self._coefficients is None else self._weights
-        return reload_bundle, (*self._origin, replaced)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acegen.errors import InputError, LoadError
+from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, any_array, float_array
 
 
@@ -29,6 +30,13 @@ class FoldMap:
         folded = np.add.reduceat(terms, self.indptr[:-1]) if len(self.indptr) > 1 else np.zeros(0)
         folded[np.diff(self.indptr) == 0] = 0.0
         return folded
+
+
+def kept_weights(folder: Path, manifest: Manifest) -> tuple[tuple[FloatArray, ...] | None, FoldMap | None]:
+    """Weights and fold map that a bundle keeps beside the kernel, None where it does not."""
+    if not (folder / "weights.npz").is_file():
+        return None, None
+    return read_weights(folder / "weights.npz", len(manifest.species), manifest.n_coefficients)
 
 
 def read_weights(path: Path, n_species: int, n_coefficients: int) -> tuple[tuple[FloatArray, ...], FoldMap | None]:

@@ -1,0 +1,32 @@
+"""Kernels of another device in `acegen verify`: against the C kernels, against themselves, in single precision."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from acegen.cli.verify_checks import ALL, Check, Subject, largest, one_by_one, sums
+from acegen.runtime.load import load_bundle
+
+
+def device(subject: Subject) -> list[Check]:
+    """The device gives what the CPU gives, the same bits each time, and sums that agree."""
+    on_cpu = load_bundle(subject.folder, precision="float64").evaluate(subject.base_graph, ALL)
+    base = subject.base
+    again = subject.model.evaluate(subject.base_graph, ALL)
+    differing = sum(int(np.count_nonzero(getattr(again, name) != getattr(base, name))) for name in ALL)
+    where = subject.model.device
+    return [
+        Check(f"{where} = cpu: site energies", subject.energy_error(base.energies, on_cpu.energies), 1e-12),
+        Check(f"{where} = cpu: forces", subject.force_error(base.forces, on_cpu.forces), 1e-12),
+        Check(f"{where} = cpu: virial", largest(base.virial - on_cpu.virial) / subject.largest_virial, 1e-12),
+        Check(f"{where} = cpu: basis", subject.basis_error(base.basis, on_cpu.basis), 1e-11),
+        Check("numbers that differ in a second run", float(differing), 0.0),
+        *sums(subject),
+        Check("batch = one by one", one_by_one(subject), 1e-14),
+    ]
+
+
+def device_float32(subject: Subject) -> list[Check]:
+    """The same CUDA source in single precision, with sums in double."""
+    model = load_bundle(subject.folder, subject.model.device, "float32")
+    return subject.single_precision(model.evaluate(subject.base_graph, ("energy", "forces")))

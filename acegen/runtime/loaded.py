@@ -1,0 +1,128 @@
+"""What all loaded models have in common: the manifest, replaceable weights, and the calculator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acegen.errors import InputError
+from acegen.manifest import Manifest
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
+from acegen.runtime.weights import FoldMap, checked_weights
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from acegen.runtime.calculator import AceCalculator
+    from acegen.runtime.graph import GraphBatch
+
+
+class LoadedModel(ABC):
+    """A potential that evaluates batches of structures on some device."""
+
+    device: str  # "cpu", "cuda:0", ...
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        precision: str,
+        weights: tuple[FloatArray, ...] | None,
+        fold: FoldMap | None,
+        origin: tuple[Any, ...],
+    ) -> None:
+        self.manifest = manifest
+        self.precision = precision
+        self._weights = weights
+        self._fold = fold
+        self._origin = origin  # arguments of load_bundle, for pickle
+        self._coefficients: FloatArray | None = None  # None: the ones compiled in
+
+    @abstractmethod
+    def evaluate(
+        self, graph: GraphBatch | Atoms | Sequence[Atoms], properties: str | Iterable[str] = DEFAULT_PROPERTIES
+    ) -> Evaluation:
+        """Evaluate a batch of structures."""
+
+    @abstractmethod
+    def _use_coefficients(self, coefficients: FloatArray) -> None:
+        """Hand kernel coefficients [n_coefficients] to the kernel from now on."""
+
+    @property
+    def name(self) -> str:
+        """Name of the potential, prefix of its C functions."""
+        return self.manifest.name
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Symbols in the order of the species indices."""
+        return self.manifest.species
+
+    @property
+    def cutoff(self) -> float:
+        """Largest cutoff in angstrom."""
+        return self.manifest.cutoff
+
+    @property
+    def cutoffs(self) -> FloatArray:
+        """Cutoffs [centre species, neighbour species] in angstrom."""
+        return np.array(self.manifest.cutoffs, np.float64)
+
+    @property
+    def n_basis(self) -> int:
+        """Columns of the basis output."""
+        return self.manifest.n_basis
+
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """Weights [n_functions, n_densities] of each species (copies); assign to replace them all.
+
+        Raises:
+            InputError: the bundle keeps no weights; or, on assignment, its kernel has them compiled in.
+        """
+        if self._weights is None:
+            raise InputError(f"weights: bundle {self.name!r} keeps none beside the kernel (no weights.npz)")
+        return tuple(array.copy() for array in self._weights)
+
+    @weights.setter
+    def weights(self, new: Sequence[npt.ArrayLike]) -> None:
+        if not self.manifest.replaceable or self._weights is None or self._fold is None:
+            raise InputError(
+                f"weights: those of {self.name!r} are compiled in; set `weights_replaceable: true` in the "
+                "specification and compile again to replace them at run time"
+            )
+        checked = checked_weights(new, self._weights)
+        coefficients = self._fold.apply(np.concatenate([array.reshape(-1) for array in checked]))
+        coefficients.flags.writeable = False
+        self._use_coefficients(coefficients)
+        self._coefficients, self._weights = coefficients, checked
+
+    @property
+    def coefficients(self) -> FloatArray | None:
+        """Kernel coefficients [n_coefficients] of replaced weights, a new array each time; None: the built-in ones."""
+        return self._coefficients
+
+    def calculator(self, skin: float = 0.5) -> AceCalculator:
+        """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
+        from acegen.runtime.calculator import AceCalculator
+
+        return AceCalculator(self, skin)
+
+    def _check_made_for(self, symbols: tuple[str, ...] | None, cutoff: float | None) -> None:
+        """Refuse graphs made for another model."""
+        if symbols is not None and symbols != self.species:
+            raise InputError(f"graph: its species are {symbols}, model {self.name!r} has {self.species}")
+        if cutoff is not None and cutoff < self.cutoff:
+            raise InputError(
+                f"graph: its neighbours reach {cutoff:g} angstrom, model {self.name!r} needs {self.cutoff:g}"
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from acegen.runtime.load import reload_bundle
+
+        replaced = None if self._coefficients is None else self._weights
+        return reload_bundle, (*self._origin, replaced)

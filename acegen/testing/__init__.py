@@ -1,0 +1,1 @@
+"""Test tools: CUDA kernels on the processor."""
