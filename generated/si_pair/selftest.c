@@ -14,7 +14,11 @@
 
 /* largest error allowed, relative to the largest value: the arithmetic of the kernel decides */
 #ifndef ACEGEN_TOLERANCE
+#ifdef ACEGEN_REAL /* built for another precision than its own */
+#define ACEGEN_TOLERANCE (sizeof(ACEGEN_REAL) < sizeof(double) ? 1e-4 : 1e-10)
+#else
 #define ACEGEN_TOLERANCE 1e-10
+#endif
 #endif
 
 static const int32_t SPECIES[N_ATOMS] = {
