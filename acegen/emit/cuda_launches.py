@@ -132,7 +132,7 @@ def _steps(cuda: CudaPlan, tables: ShapeTables) -> Iterator[_Step]:
         cost = len(k.pairs) + sum(map(len, k.terms)) + 20
         yield _Step(f"nodes_{shape}_{q}(&in);", cost, (), node.level != level)
         level = node.level
-    cost = sum(2 * t.rows * t.components * tables.shape.n_densities + 20 for t in tables.classes) + 100
+    cost = 100 * len(tables.classes) + 100
     present = tuple(name for name in _edge_arguments(cuda).values() if name)
     call = f"densities_{shape}(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges);"
     yield _Step(call, cost, ("coefficients", "own_coefficients", *present))
