@@ -99,7 +99,7 @@ def load(
     source = _existing(path)
     targets: tuple[str, ...] = ("c",)
     if device != "cpu":
-        from acegen.cuda.backend import cuda_backend
+        from acegen.runtime.cuda.backend import cuda_backend
 
         cuda_backend(device)  # what is missing is said before anything is compiled
         targets = ("c", "cuda")

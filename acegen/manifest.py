@@ -113,7 +113,7 @@ class Manifest:
     sources: tuple[str, ...]  # C files to compile
     files: tuple[tuple[str, str], ...] = field(default=())  # (path, sha256) of every file but the manifest
     format: int = 1
-    cuda: dict[str, Any] | None = None  # acegen.cuda.record.Record of the CUDA source, where there is one
+    cuda: dict[str, Any] | None = None  # acegen.record.Record of the CUDA source, where there is one
 
     def to_json(self) -> str:
         """Canonical text, stable for the same content, with its own checksum among the keys."""

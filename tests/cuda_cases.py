@@ -15,9 +15,9 @@ from structures import lattice
 
 from acegen import GraphBatch
 from acegen.compiler import compile_plan
-from acegen.cuda.pairing import centres_of, reverse_edges, tiles_by_species
-from acegen.cuda.record import Record
 from acegen.emit.cuda import render_cuda
+from acegen.record import Record
+from acegen.runtime.cuda.pairing import centres_of, reverse_edges, tiles_by_species
 from acegen.runtime.model import Model
 from acegen.testing.host import HostModule, run_record
 

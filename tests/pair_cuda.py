@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pair_kernel import DEPTH, E0, N_COEFFICIENTS, write_bundle
 
-from acegen.cuda.record import Buffer, Launch, Record
 from acegen.manifest import Manifest
+from acegen.record import Buffer, Launch, Record
 
 SOURCE = """
 #ifndef REAL

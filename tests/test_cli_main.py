@@ -62,7 +62,7 @@ def test_parsing_loads_nothing_heavy() -> None:
         (["info", "none.txt"], "acegen: none.txt: unknown kind of input '.txt'"),
         (["info", "."], "acegen: .: expected a bundle folder with manifest.json, found none"),
         (["verify", "none.yaml"], "acegen: none.yaml: expected a bundle folder, a specification or a potential"),
-        (["compile", "none.yaml", "--target", "cuda"], "acegen: --target: found 'cuda', expected one of c"),
+        (["compile", "none.yaml", "--target", "hip"], "acegen: --target: found 'hip', expected one of c, cuda"),
         (["compile", "."], "acegen: .: is a folder, expected a specification or a potential"),
     ],
 )

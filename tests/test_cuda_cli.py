@@ -14,9 +14,9 @@ from test_model_runtime import structures
 
 import acegen
 from acegen.cli.main import main
-from acegen.cuda.host import HostBackend
-from acegen.cuda.record import Record
 from acegen.errors import LoadError
+from acegen.record import Record
+from acegen.runtime.cuda.host import HostBackend
 from acegen.runtime.load import load_bundle, read_manifest
 
 
@@ -28,7 +28,7 @@ def bundle(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def shim(monkeypatch):
     """Every CUDA device is the host shim."""
-    monkeypatch.setattr("acegen.cuda.backend.cuda_backend", lambda device: HostBackend())
+    monkeypatch.setattr("acegen.runtime.cuda.backend.cuda_backend", lambda device: HostBackend())
 
 
 def test_verify_checks_the_device(bundle, capsys):
@@ -107,7 +107,7 @@ def test_damaged_bundles_are_told(tmp_path):
 
 def test_inputs_are_compiled_for_the_device(specs, tmp_path, monkeypatch):
     """acegen.load and acegen.compile write the CUDA source where it is wanted, and C alone elsewhere."""
-    monkeypatch.setattr("acegen.cuda.program.Program.__init__", lambda self, record, source, *rest: None)
+    monkeypatch.setattr("acegen.runtime.cuda.program.Program.__init__", lambda self, record, source, *rest: None)
     model = acegen.load(specs / "si_pair.yaml", device="cuda")
     assert model.device == "host" and model.manifest.cuda["source"] == "si_pair.cu"
     assert main(["compile", str(specs / "si_pair.yaml"), "-o", str(tmp_path / "c"), "--source-only"]) == 0

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pair_cuda import SOURCE
 
-from acegen.cuda import compile as compiling
-from acegen.cuda.compile import CudaCompiler, best_architecture, cached_cubin, find_cuda_compiler
-from acegen.cuda.nvrtc import CompilationError, Nvrtc, find_nvrtc
 from acegen.errors import BuildError
+from acegen.runtime.cuda import compile as compiling
+from acegen.runtime.cuda.compile import CudaCompiler, best_architecture, cached_cubin, find_cuda_compiler
+from acegen.runtime.cuda.nvrtc import CompilationError, Nvrtc, find_nvrtc
 
 ARCHITECTURES = "sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
 
@@ -140,6 +140,9 @@ def test_real_compilers_write_cubins(compiler):
 
 def test_nvrtc_loads_without_the_rest_of_acegen():
     """Finding NVRTC imports neither CuPy nor the compiler of acegen."""
-    code = "import sys, acegen.cuda.compile as c; c.find_nvrtc(); print({'cupy', 'sympy', 'jinja2'} & set(sys.modules))"
+    code = (
+        "import sys, acegen.runtime.cuda.compile as c; c.find_nvrtc(); "
+        "print({'cupy', 'sympy', 'jinja2'} & set(sys.modules))"
+    )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"

@@ -11,8 +11,8 @@ import pair_cuda
 import pytest
 
 from acegen.compiler import compile_plan
-from acegen.cuda.record import Record
 from acegen.emit.cuda import render_cuda
+from acegen.record import Record
 from acegen.testing.host import find_cxx, host_library
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acegen.cuda.record import Buffer, Launch, Record
 from acegen.errors import BuildError, InputError
+from acegen.record import Buffer, Launch, Record
 from acegen.testing.host import ORDERS, HostModule, KernelFault, kernel_names, run_record, sanitizer_environment
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,13 +17,13 @@ from ase import Atoms
 from ase.build import bulk
 from pair_kernel import write_bundle as pair_bundle
 
-from acegen.cuda.backend import cuda_backend
-from acegen.cuda.host import HostBackend
-from acegen.cuda.model import CudaModel
-from acegen.cuda.neighbours import DeviceEdges, MovingGraph, NeighbourList, NeighbourSearch, Places
-from acegen.cuda.search import source_text
 from acegen.errors import AcegenError, InputError
 from acegen.runtime import GraphBatch
+from acegen.runtime.cuda.backend import cuda_backend
+from acegen.runtime.cuda.host import HostBackend
+from acegen.runtime.cuda.model import CudaModel
+from acegen.runtime.cuda.neighbours import DeviceEdges, MovingGraph, NeighbourList, NeighbourSearch, Places
+from acegen.runtime.cuda.search import source_text
 from acegen.runtime.load import load_bundle
 from acegen.testing.host import sanitizer_environment
 
@@ -313,8 +313,8 @@ def test_wrong_structures_are_named(search):
 
 _SANITIZED = """
 import numpy as np
-from acegen.cuda.search import NeighbourSearch, Places, source_text
-from acegen.cuda.host import HostBackend
+from acegen.runtime.cuda.search import NeighbourSearch, Places, source_text
+from acegen.runtime.cuda.host import HostBackend
 from acegen.testing.host import HostModule
 class Sanitized(HostBackend):
     def load(self, source, name, defines=()):

@@ -13,13 +13,13 @@ from pair_cuda import SOURCE, record
 from pair_kernel import DEPTH, reference, write_bundle
 from test_model_runtime import structures
 
-from acegen.cuda.backend import cuda_backend
-from acegen.cuda.graph import DeviceGraph
-from acegen.cuda.host import HostBackend
-from acegen.cuda.model import CudaModel
-from acegen.cuda.neighbours import Places
 from acegen.errors import AcegenError, InputError, LoadError
 from acegen.runtime import GraphBatch, load_bundle
+from acegen.runtime.cuda.backend import cuda_backend
+from acegen.runtime.cuda.graph import DeviceGraph
+from acegen.runtime.cuda.host import HostBackend
+from acegen.runtime.cuda.model import CudaModel
+from acegen.runtime.cuda.neighbours import Places
 
 ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
 
@@ -63,7 +63,7 @@ def cupy(monkeypatch) -> FakeCupy:
         made.sources[str(path)] = "".join(f"#define {d.replace('=', ' ')}\n" for d in defines) + source
         return path
 
-    monkeypatch.setattr("acegen.cuda.compile.cached_cubin", cached_cubin)
+    monkeypatch.setattr("acegen.runtime.cuda.compile.cached_cubin", cached_cubin)
     return made
 
 

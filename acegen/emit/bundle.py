@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from acegen.basis.table import basis_table
-from acegen.cuda.record import Record
 from acegen.emit.environment import environment
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.selftest import selftest
@@ -23,6 +22,7 @@ from acegen.errors import SpecError
 from acegen.inputs import Input
 from acegen.manifest import Manifest
 from acegen.plan.types import Plan
+from acegen.record import Record
 
 
 def bundle_files(

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import jinja2
 
-from acegen.cuda.record import Buffer, Launch, Record
 from acegen.emit.cuda_launches import ProductKernel, product_kernels
 from acegen.emit.environment import environment
 from acegen.emit.printer import number
@@ -17,6 +16,7 @@ from acegen.maths.switching import switching_section
 from acegen.plan.cuda import GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
 from acegen.plan.cuda_products import WARPS
 from acegen.plan.types import KernelPlan, Plan, TablePlan
+from acegen.record import Buffer, Launch, Record
 
 EDGE_THREADS = 128
 SUM_THREADS = 256

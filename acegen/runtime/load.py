@@ -50,7 +50,7 @@ def load_bundle(
     """
     folder = Path(path)
     if device != "cpu":
-        from acegen.cuda.backend import cuda_backend
+        from acegen.runtime.cuda.backend import cuda_backend
 
         backend = cuda_backend(device)
     manifest = read_manifest(folder)
@@ -61,7 +61,7 @@ def load_bundle(
     check_files(folder, manifest)
     origin = (str(folder.absolute()), device, precision, threads)
     if device != "cpu":
-        from acegen.cuda.load import cuda_model
+        from acegen.runtime.cuda.load import cuda_model
 
         return cuda_model(folder, manifest, backend, chosen, origin)
     sources = [folder / name for name in manifest.sources]

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from acegen.build.cache import cache_folder, cpu_features, digest_of
 from acegen.build.cc import Compiler, compile_library
-from acegen.cuda.record import GRAPH, OUTPUTS, Record, blocks, shape_of
 from acegen.errors import AcegenError, BuildError, InputError
+from acegen.record import GRAPH, OUTPUTS, Record, blocks, shape_of
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]

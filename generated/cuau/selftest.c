@@ -14,11 +14,12 @@
 
 /* largest error allowed, relative to the largest value: the arithmetic of the kernel decides */
 #ifndef ACEGEN_TOLERANCE
-#ifdef ACEGEN_REAL /* built for another precision than its own */
-#define ACEGEN_TOLERANCE (sizeof(ACEGEN_REAL) < sizeof(double) ? 1e-4 : 0.0001)
-#else
 #define ACEGEN_TOLERANCE 0.0001
 #endif
+#if defined(ACEGEN_REAL) /* it may be built for another precision than its own */
+#define TOLERANCE (sizeof(ACEGEN_REAL) < sizeof(double) && ACEGEN_TOLERANCE < 1e-4 ? 1e-4 : ACEGEN_TOLERANCE)
+#else
+#define TOLERANCE ACEGEN_TOLERANCE
 #endif
 
 static const int32_t SPECIES[N_ATOMS] = {
@@ -95,7 +96,7 @@ int main(void)
             f_size = largest(f_size, FORCES[i][x]);
         }
     }
-    const int good = e_error <= ACEGEN_TOLERANCE * e_size && f_error <= ACEGEN_TOLERANCE * f_size;
+    const int good = e_error <= TOLERANCE * e_size && f_error <= TOLERANCE * f_size;
     printf("cuau: energy %.12g eV, ", energy);
     printf("largest error of site energies %.1e eV, of forces %.1e eV/A: ", e_error, f_error);
     puts(good ? "good" : "WRONG");

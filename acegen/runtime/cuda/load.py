@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from acegen.cuda.backend import Backend
-from acegen.cuda.model import CudaModel
-from acegen.cuda.record import Record
 from acegen.errors import LoadError
 from acegen.manifest import Manifest
+from acegen.record import Record
+from acegen.runtime.cuda.backend import Backend
+from acegen.runtime.cuda.model import CudaModel
 from acegen.runtime.weights import kept_weights
 
 

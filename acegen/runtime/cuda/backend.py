@@ -1,4 +1,4 @@
-"""Where kernels run: one protocol, and a device through CuPy; acegen.cuda.host has the CPU twin for tests."""
+"""Where kernels run: one protocol, and a device through CuPy; acegen.runtime.cuda.host has the CPU twin for tests."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class CupyBackend:
 
     def load(self, source: str, name: str, defines: Sequence[str] = ()) -> Any:
         """See Backend."""
-        from acegen.cuda.compile import cached_cubin
+        from acegen.runtime.cuda.compile import cached_cubin
 
         major = int(self.xp.cuda.runtime.runtimeGetVersion()) // 1000
         cubin = cached_cubin(source, name, self.architecture, defines, major)

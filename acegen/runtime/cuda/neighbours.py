@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from acegen.cuda.graph import DeviceGraph, device_graph
-from acegen.cuda.search import NO_STRAIN, DeviceEdges, NeighbourSearch, Places, checked
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.cuda.graph import DeviceGraph, device_graph
+from acegen.runtime.cuda.search import NO_STRAIN, DeviceEdges, NeighbourSearch, Places, checked
 
 __all__ = ["DeviceEdges", "MovingGraph", "NeighbourList", "NeighbourSearch", "Places"]
 

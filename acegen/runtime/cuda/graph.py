@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from acegen.cuda.backend import Backend
-from acegen.cuda.pairing import centres_of, reverse_edges, tiles_by_species
 from acegen.errors import InputError
 from acegen.runtime.arrays import Int64Array
+from acegen.runtime.cuda.backend import Backend
+from acegen.runtime.cuda.pairing import centres_of, reverse_edges, tiles_by_species
 from acegen.runtime.graph import GraphBatch
 
 _MOVING = ("positions", "edge_vectors", "shifts")  # what a moved graph has of its own

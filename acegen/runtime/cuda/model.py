@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from acegen.cuda.backend import Backend, memory_told
-from acegen.cuda.batches import cuts
-from acegen.cuda.graph import DeviceGraph, as_device, batch_systems, upload
-from acegen.cuda.graph_of_arrays import graph_of_arrays
-from acegen.cuda.neighbours import MovingGraph, NeighbourList
-from acegen.cuda.program import Program
-from acegen.cuda.record import Record
-from acegen.cuda.search import NeighbourSearch
 from acegen.errors import InputError
 from acegen.manifest import Manifest
+from acegen.record import Record
 from acegen.runtime.arrays import FloatArray, check_range
+from acegen.runtime.cuda.backend import Backend, memory_told
+from acegen.runtime.cuda.batches import cuts
+from acegen.runtime.cuda.graph import DeviceGraph, as_device, batch_systems, upload
+from acegen.runtime.cuda.graph_of_arrays import graph_of_arrays
+from acegen.runtime.cuda.neighbours import MovingGraph, NeighbourList
+from acegen.runtime.cuda.program import Program
+from acegen.runtime.cuda.search import NeighbourSearch
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from acegen.cuda.backend import Backend
-from acegen.cuda.graph import DeviceGraph, as_device, device_graph
-from acegen.cuda.pairing import centres_of
 from acegen.errors import InputError
+from acegen.runtime.cuda.backend import Backend
+from acegen.runtime.cuda.graph import DeviceGraph, as_device, device_graph
+from acegen.runtime.cuda.pairing import centres_of
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acegen.cuda.backend import Backend
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray, Int64Array, float_array
+from acegen.runtime.cuda.backend import Backend
 from acegen.runtime.neighbours import Structures, closed_boxes
 
 # Joined to one source: the later files use what the earlier ones define.

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from acegen.cuda.backend import Backend
-from acegen.cuda.graph import DeviceGraph
-from acegen.cuda.record import GRAPH, OUTPUTS, TILE, Buffer, Record, blocks, shape_of
 from acegen.errors import LoadError
 from acegen.manifest import EVALUATE
+from acegen.record import GRAPH, OUTPUTS, TILE, Buffer, Record, blocks, shape_of
+from acegen.runtime.cuda.backend import Backend
+from acegen.runtime.cuda.graph import DeviceGraph
 
 _REAL = {"float64": "double", "float32": "float"}
 _DTYPES = {"double": np.float64, "float": np.float32, "int32_t": np.int32, "int64_t": np.int64}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from acegen.cuda.graph import DeviceGraph
+from acegen.runtime.cuda.graph import DeviceGraph
 
 if TYPE_CHECKING:
-    from acegen.cuda.program import Program
+    from acegen.runtime.cuda.program import Program
     from acegen.runtime.graph import GraphBatch
 
 _SHARE = 0.7  # of the free memory that a part may be thought to need: estimates are not exact, memory is in pieces

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from acegen.cuda.record import TILE
 from acegen.errors import InputError
+from acegen.record import TILE
 
 # Generic directions: two images of one pair that differ by a lattice vector have different projections.
 _DIRECTIONS = ((0.5377, 0.7071, 0.4597), (-0.3129, 0.6427, 0.6993), (0.8011, -0.2503, 0.5436))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acegen.build.cache import cache_folder, cached_bytes, digest_of
-from acegen.cuda.nvrtc import CompilationError, Nvrtc, find_nvrtc
 from acegen.errors import BuildError
+from acegen.runtime.cuda.nvrtc import CompilationError, Nvrtc, find_nvrtc
 
 # No fast-math flag: subnormal numbers, division and square root as on the CPU.
 FLAGS = ("-std=c++17",)
