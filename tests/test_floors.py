@@ -47,6 +47,7 @@ LIBRARIES = {
     "ase": {"pace", "runtime", "cli", "bench"},
     "vesin": {"runtime"},
     "cffi": {"runtime", "bench"},
+    "cupy": {"runtime"},
     "platformdirs": {"build"},
     "pyace": {"bench"},
     "jax": {"bench"},
