@@ -36,6 +36,7 @@ FLOORS = {
     "loader": (7, "CR"),
     "__init__": (8, "CR"),
     "bench": (8, "CR"),
+    "fitting": (8, "CR"),
     "cli": (9, "CR"),
     "__main__": (10, "CR"),
 }
@@ -47,16 +48,16 @@ LIBRARIES = {
     "mpmath": {"maths"},
     "yaml": {"spec", "pace"},
     "jinja2": {"emit"},
-    "ase": {"pace", "linear", "runtime", "cli", "bench"},
+    "ase": {"pace", "linear", "runtime", "fitting", "cli", "bench"},
     "vesin": {"runtime"},
     "cffi": {"runtime", "bench"},
     "cupy": {"runtime"},
-    "scipy": {"uncertainty"},
+    "scipy": {"uncertainty", "fitting"},
     "platformdirs": {"build"},
     "pyace": {"bench"},
     "jax": {"bench"},
     "ace_jax": {"bench"},
-    "matplotlib": {"bench"},
+    "matplotlib": {"bench", "fitting"},
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))
