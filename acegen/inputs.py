@@ -10,6 +10,7 @@ from acegen.basis.coupled import enumerate_potential
 from acegen.basis.tabulate import tabulate
 from acegen.errors import SpecError
 from acegen.linear.ace_jax import read_ace_jax
+from acegen.linear.acepotentials import read_acepotentials
 from acegen.pace.read import read_pace
 from acegen.potential import Potential
 from acegen.spec.files import is_pace_text
@@ -18,8 +19,8 @@ from acegen.spec.read import read_spec
 # keys of potentials at the top level, which no specification has
 _YACE_KEY = re.compile(r"^\{?[\"']?(functions|embeddings)[\"']?\s*:", re.MULTILINE)
 _BBASIS_KEY = re.compile(r"^\{?[\"']?(deltaSplineBins)[\"']?\s*:", re.MULTILINE)
-SUFFIXES = (".yace", ".ace", ".yaml", ".yml", ".npz")
-_LINEAR = {".npz": read_ace_jax}
+SUFFIXES = (".yace", ".ace", ".yaml", ".yml", ".npz", ".json")
+_LINEAR = {".npz": read_ace_jax, ".json": read_acepotentials}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
