@@ -1,4 +1,4 @@
-"""How far a model is to be trusted: extrapolation grades of active sets; NumPy and SciPy only."""
+"""How far a model is to be trusted: extrapolation grades from active sets."""
 
 from acegen.uncertainty.grade import extrapolation_grade
 from acegen.uncertainty.maxvol import ActiveSet, active_set

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import lu_factor
 
 from acegen.errors import InputError
 
@@ -106,6 +105,8 @@ class _Search:
     """The active rows so far, in units of `scale`."""
 
     def __init__(self, start: FloatArray, scale: FloatArray, tolerance: float) -> None:
+        from scipy.linalg import lu_factor  # loaded when a set is chosen: models are graded without SciPy
+
         n = len(scale)
         self.scale, self.limit = scale, 1.0 + tolerance
         self.swaps = 0
