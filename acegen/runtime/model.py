@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
-from acegen.errors import InputError
 from acegen.manifest import Manifest
-from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
+from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
+from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
 if TYPE_CHECKING:
@@ -108,19 +106,10 @@ class Model(LoadedModel):
             neighbour_species: [n_neighbours] species indices.
             vectors: [n_neighbours, 3] r_j - r_i in angstrom.
         """
-        if isinstance(species, bool) or not isinstance(species, int | np.integer):
-            raise InputError(f"species: expected an index into {self.species}, found {species!r}")
-        around = int32_array("neighbour_species", neighbour_species, (None,))
-        check_range("neighbour_species", around, len(self.species), "species of the model")
-        check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
-        bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
+        centre, around, bonds = checked_site(self.species, species, neighbour_species, vectors)
         scratch = self._workspace(self.kernel.workspace_bytes(1, len(around), 1))
-        energy, gradient = self.kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
-        if not (math.isfinite(energy) and np.isfinite(gradient).all()):
-            lengths = np.linalg.norm(bonds, axis=1)
-            n = int(lengths.argmin()) if len(lengths) else None
-            near = "" if n is None else f"; neighbour {n} is {lengths[n]:g} angstrom away"
-            raise InputError(f"vectors: the energy or its gradient is not finite{near}")
+        energy, gradient = self.kernel.site(centre, around, bonds, self._coefficients_pointer, scratch)
+        check_site_finite(energy, gradient, bonds)
         return energy, gradient
 
     def _prepare(self, graph: GraphBatch) -> tuple[int, Scratch]:
