@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from fake_card import FakeCard
 from pair_cuda import write_cuda_bundle
 
-from acegen.bench.cuda_card import card_line
+from acegen.bench.cuda_card import _told_by_smi, card_line
 from acegen.bench.cuda_clock import TimedBackend, kernel_seconds
 from acegen.bench.cuda_floors import Ceilings, floor_of, reached, shared_bandwidth, stage_of
 from acegen.bench.cuda_roofs import measure_roofs
@@ -157,3 +158,19 @@ def test_fractions_of_the_ceilings():
     unknown = reached((cost,), kernels, Ceilings(1000.0, 2000.0, 100.0, 0.0), "float64")
     assert unknown[0]["shared_fraction"] is None
     assert copy.deepcopy(cost) == cost
+
+
+def test_what_the_driver_tells(tmp_path, monkeypatch):
+    """Clocks and driver come from nvidia-smi, asked for the card by its place; without it they are left out."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        '#!/bin/sh\ncase "$1" in --id=0000:1A:00.0) echo "580.65.06, 1980, 1980, 3201, [N/A], Enabled";; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    clocks = {"clock_mhz": "1980", "clock_limit_mhz": "1980", "memory_clock_mhz": "3201"}
+    assert _told_by_smi("0000:1A:00.0") == {"driver": "580.65.06", **clocks, "ecc": "Enabled"}
+    assert _told_by_smi("other") == {}
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _told_by_smi("0000:1A:00.0") == {}
