@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ import pytest
 from fake_card import FakeCard
 from pair_cuda import write_cuda_bundle
 
+from acegen.bench import cuda_roofs
 from acegen.bench.cuda_card import _told_by_smi, card_line
 from acegen.bench.cuda_clock import TimedBackend, kernel_seconds
 from acegen.bench.cuda_floors import Ceilings, floor_of, reached, shared_bandwidth, stage_of
@@ -126,9 +126,8 @@ def test_roofs_are_rates(card):
     """The kernels run, the copy copies, and what comes out is positive."""
     backend = TimedBackend("cuda:0")
     roofs = measure_roofs(backend, 1, seconds=1e-3, samples=1, largest=1 << 16)
-    assert roofs.float64 > 0 and roofs.float32 > 0 and roofs.bandwidth > 0
-    source = Path(measure_roofs.__code__.co_filename).with_name("cuda_roofs.cu").read_text()
-    module = backend.load(source, "roofs")
+    assert min(roofs.float64, roofs.float32, roofs.bandwidth, roofs.shared) > 0
+    module = backend.load(Path(cuda_roofs.__file__).with_suffix(".cu").read_text(), "roofs")
     given, out = backend.to_device(np.arange(200.0)), backend.to_device(np.zeros(200))
     backend.launch(module, "copy_pairs", 1, 128, (100, given, out))
     np.testing.assert_array_equal(backend.to_host(out), np.arange(200.0))
@@ -155,9 +154,6 @@ def test_fractions_of_the_ceilings():
     (line,) = reached((cost, Cost("sums")), kernels, ceilings, "float64")
     assert line["kernel"] == "product" and line["bound"] == "arithmetic"
     assert (line["peak_fraction"], line["shared_fraction"], line["bandwidth_fraction"]) == (0.5, 0.125, 0.375)
-    unknown = reached((cost,), kernels, Ceilings(1000.0, 2000.0, 100.0, 0.0), "float64")
-    assert unknown[0]["shared_fraction"] is None
-    assert copy.deepcopy(cost) == cost
 
 
 def test_what_the_driver_tells(tmp_path, monkeypatch):
@@ -174,3 +170,14 @@ def test_what_the_driver_tells(tmp_path, monkeypatch):
     program.unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _told_by_smi("0000:1A:00.0") == {}
+
+
+def test_shared_reads_add_up_what_was_written(card):
+    """Eight cells a round, each thread one further than its neighbour."""
+    backend = TimedBackend("cuda:0")
+    module = backend.load(Path(cuda_roofs.__file__).with_suffix(".cu").read_text(), "roofs")
+    sums = backend.to_device(np.zeros(64))
+    backend.launch(module, "shared_reads", 2, 32, (3, 0.5, sums))
+    first = np.arange(64) % 32
+    cells = first[:, None, None] + np.arange(3)[:, None] + 128 * np.arange(8)
+    np.testing.assert_array_equal(backend.to_host(sums), 0.5 * cells.sum(axis=(1, 2)))
