@@ -26,9 +26,13 @@ from acegen.record import Record
 
 
 def bundle_files(
-    source: Input, plan: Plan, texts: tuple[SourceFile, ...], cuda: Record | None = None
+    source: Input,
+    plan: Plan,
+    texts: tuple[SourceFile, ...],
+    cuda: Record | None = None,
+    design: str | None = None,
 ) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
-    """All files of a bundle but the manifest, which is returned beside them; `cuda` is told of in it."""
+    """All files of a bundle but the manifest, which is returned beside them; `design` is the forward-mode C file."""
     potential = source.exact
     jinja = environment()
     tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
@@ -49,10 +53,12 @@ def bundle_files(
         binary = (("weights.npz", _weights(source, plan)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
-    return files, _manifest(source, plan, sums, cuda), binary
+    return files, _manifest(source, plan, sums, cuda, design), binary
 
 
-def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None) -> Manifest:
+def _manifest(
+    source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None, design: str | None
+) -> Manifest:
     potential = source.potential
     cutoffs = tuple(tuple(bond.cutoff for bond in row) for row in potential.bonds)
     pairs = [sum(function.pair for function in centre.functions) for centre in potential.centres]
@@ -78,6 +84,7 @@ def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda
         sources=(f"{plan.name}.c",),
         files=sums,
         cuda=None if cuda is None else cuda.to_json(),
+        design=design,
     )
 
 
