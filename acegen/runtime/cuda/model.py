@@ -21,7 +21,7 @@ from acegen.runtime.cuda.graph_of_arrays import graph_of_arrays
 from acegen.runtime.cuda.neighbours import MovingGraph, NeighbourList
 from acegen.runtime.cuda.program import Program
 from acegen.runtime.cuda.search import NeighbourSearch
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.loaded import LoadedModel
@@ -80,6 +80,8 @@ class CudaModel(LoadedModel):
                 one structure alone needs more memory than there is.
         """
         names = checked_properties(properties)
+        if FORWARD in names:
+            raise InputError(f"properties: {FORWARD} is for device='cpu' only, this model is on {self.device}")
         if not isinstance(graph, DeviceGraph | GraphBatch):
             graph = self._graph_of_atoms(graph, names)
         self._check_fits(graph)
