@@ -255,8 +255,10 @@ def _dlpack_on_device(value: object) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """First line of a message; where CuPy frames the original error in a page of advice, that error."""
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))]
+    place = next((k + 1 for k, line in enumerate(lines) if line.startswith("Original error")), 0)
+    return lines[place] if place < len(lines) else type(error).__name__
 
 
 def _by_value(value: Any) -> Any:
