@@ -181,3 +181,24 @@ def test_shared_reads_add_up_what_was_written(card):
     first = np.arange(64) % 32
     cells = first[:, None, None] + np.arange(3)[:, None] + 128 * np.arange(8)
     np.testing.assert_array_equal(backend.to_host(sums), 0.5 * cells.sum(axis=(1, 2)))
+
+
+def test_command_passes_on_what_is_wanted(record, bundle, tmp_path, monkeypatch, capsys):
+    """Options reach the measurement; the text, or JSON, is that of its record."""
+    seen: list[Wanted] = []
+
+    def measured(wanted: Wanted, progress: object) -> dict:
+        seen.append(wanted)
+        return record
+
+    monkeypatch.setattr("acegen.bench.cuda_session.measure_on_device", measured)
+    out = tmp_path / "record.json"
+    command = ["bench", str(bundle), "--device", "cuda:1"]
+    assert (
+        main([*command, "--sizes", "8,64", "--threads", "1,2", "--floors", "--repeats", "3", "--json", str(out)]) == 0
+    )
+    assert json.loads(out.read_text()) == record and capsys.readouterr().out == text_of(record) + "\n"
+    assert main([*command, "--precision", "float32", "--cached", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == record
+    assert seen[0] == Wanted(bundle, "cuda:1", (8, 64), threads=(1, 2), repeats=3, floors=True)
+    assert seen[1] == Wanted(bundle, "cuda:1", precisions=("float32",), cached=True)
