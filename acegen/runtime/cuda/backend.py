@@ -223,10 +223,19 @@ def cuda_backend(device: str) -> Backend:
         from acegen.runtime.cuda.host import HostBackend
 
         return HostBackend()
+    return CupyBackend(device_number(device))
+
+
+def device_number(device: str) -> int:
+    """Number of "cuda" (0) or "cuda:<number>".
+
+    Raises:
+        LoadError: another name.
+    """
     kind, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
         raise LoadError(f"device: expected 'cpu', 'cuda' or 'cuda:<number>', found {device!r}")
-    return CupyBackend(int(number) if colon else 0)
+    return int(number) if colon else 0
 
 
 @contextlib.contextmanager

@@ -38,7 +38,10 @@ class CudaModel(LoadedModel):
     """Kernels on a device with their weights; made by `acegen.load(..., device="cuda")`.
 
     Graphs of device arrays give results there; structures and graphs of host arrays give NumPy arrays.
-    A batch that needs more memory than there is, is evaluated in parts. Safe to call from several threads at once.
+    A batch that needs more memory than there is, is evaluated in parts; one structure that does is refused.
+    Launches of graphs below 2,048 atoms are recorded when such a graph is evaluated for the second time (a CUDA
+    graph) and started all at once from then on: change its positions in place, or use `calculator`, which does.
+    Safe to call from several threads at once.
     """
 
     threads = 1  # of the host
