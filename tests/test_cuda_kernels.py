@@ -55,7 +55,7 @@ CHOSEN = {
     "test_against_c": SOME,
     "test_against_the_zoo": (*KINDS_ONCE, *CORNERS),
     "test_single_precision": SINGLE,
-    "test_sanitizers_find_nothing": ("NiTi-zbl-s1",),
+    "test_sanitizers_find_nothing": ("cuau",),
     "test_odd_structures": FEW,
     "test_a_structure_does_not_depend_on_its_batch": FEW,
     "test_every_output_may_be_left_out": FEW,
