@@ -83,6 +83,27 @@ WORKSPACE: tuple[Argument, ...] = (
 )
 # int64_t <name>_workspace(WORKSPACE): bytes that evaluate needs.
 
+_IN_GRAPH = EVALUATE[: [argument.name for argument in EVALUATE].index("coefficients")]
+COMMITTEE: tuple[Argument, ...] = (
+    *_IN_GRAPH,
+    _A("n_members", "int32_t", (), "in", "sets of coefficients: the mean, and the members of a committee"),
+    _A("coefficients", "double", ("n_members", "n_coefficients"), "in", "kernel coefficients of each member", "eV"),
+    _A("energy", "double", ("n_members", "n_systems"), "out", "energy of each structure", "eV", True),
+    _A("forces", "double", ("n_members", "n_atoms", "3"), "out", "forces", "eV/A", True),
+    _A("virial", "double", ("n_members", "n_systems", "3", "3"), "out", "virial as in evaluate", "eV", True),
+    _A("n_threads", "int32_t", (), "in", "threads; 1 when built without OpenMP"),
+    _A("workspace", "void", ("workspace_bytes",), "work", "scratch memory of <name>_committee_workspace() bytes"),
+    _A("workspace_bytes", "int64_t", (), "in", "size of workspace"),
+)
+# int <name>_committee(COMMITTEE), in kernels of linear models only: as <name>_evaluate.
+
+COMMITTEE_WORKSPACE: tuple[Argument, ...] = (
+    *WORKSPACE[:2],
+    _A("n_members", "int32_t", (), "in", "sets of coefficients"),
+    WORKSPACE[2],
+)
+# int64_t <name>_committee_workspace(COMMITTEE_WORKSPACE): bytes that committee needs.
+
 
 def prototype(returns: str, name: str, arguments: tuple[Argument, ...]) -> str:
     """C prototype, one argument a line."""

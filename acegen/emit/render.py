@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from acegen.emit.environment import environment
 from acegen.emit.wrap import WIDTH, wrap
-from acegen.manifest import EVALUATE, SITE, Argument
+from acegen.manifest import COMMITTEE, EVALUATE, SITE, Argument
 from acegen.maths.switching import switching_section
 from acegen.plan.types import Plan
 
@@ -43,7 +43,11 @@ def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     jinja = environment()
     jinja.filters["documented"] = _documented
     jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
-    values = {"plan": plan, "tables": {"evaluate": EVALUATE, "site": SITE}, "switching": switching_section()}
+    values = {
+        "plan": plan,
+        "tables": {"evaluate": EVALUATE, "site": SITE, "committee": COMMITTEE},
+        "switching": switching_section(),
+    }
     return tuple(
         SourceFile(f"{plan.name}.{suffix}", wrap(tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
         for suffix in ("h", "c")

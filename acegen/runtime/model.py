@@ -14,9 +14,9 @@ import numpy.typing as npt
 from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
+from acegen.runtime.derived import run_derived
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
-from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
@@ -25,6 +25,7 @@ from acegen.runtime.weights import FoldMap
 if TYPE_CHECKING:
     from ase import Atoms
 
+_DERIVED = frozenset(DERIVED)
 _ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
 
 
@@ -60,45 +61,35 @@ class Model(LoadedModel):
 
         Args:
             graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, gamma.
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients; gamma of a model with
+                an active set; energy_std and forces_std of one with a committee.
 
         Returns:
             float64 arrays, see `Evaluation`.
 
         Raises:
             InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
-                gamma of a model without an active set.
+                gamma without an active set, deviations without a committee.
         """
         names = checked_properties(properties, DERIVED)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
-        if "gamma" in names:
-            results = self._graded(batch, names)
-        else:
-            results = self._run(batch, names)
+        results = self.run(batch, names) if _DERIVED.isdisjoint(names) else run_derived(self, batch, names)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
         check_finite(batch, results)
         return Evaluation(results)
 
-    def _run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
-        """Outputs of the kernel."""
+    def run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernel for a graph; edges in the order of the kernel, numbers not checked."""
         n_threads, scratch = self._prepare(batch)
         return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
 
-    def _graded(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
-        """Outputs of the kernel and gamma: in one call where the basis of all atoms is not too large to be held."""
-        sets = self._active_sets_or_refuse()
-        plain = tuple(name for name in names if name != "gamma")
-        if "basis" in plain or fits_one_block(batch, self.n_basis):
-            results = self._run(batch, tuple(dict.fromkeys((*plain, "basis"))))
-            gamma = sets.grades(results["basis"], batch.species)
-        else:
-            self._check_fits(batch)
-            results = self._run(batch, plain) if plain else {}
-            gamma = graded_in_blocks(
-                batch, sets, self.n_basis, len(self.species), lambda part: self._run(part, ("basis",))["basis"]
-            )
-        return {name: gamma if name == "gamma" else results[name] for name in names}
+    def run_members(self, batch: GraphBatch, names: tuple[str, ...], coefficients: FloatArray) -> dict[str, FloatArray]:
+        """Outputs energy, forces or virial for each row of `coefficients` [n_members, n_coefficients]."""
+        self._check_fits(batch)
+        n_threads = self._threads_for(batch.n_atoms)
+        n_bytes = self.kernel.committee_bytes(batch.n_atoms, batch.max_neighbours, len(coefficients), n_threads)
+        return self.kernel.committee(batch, names, coefficients, n_threads, self._workspace(n_bytes))
 
     def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
         """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A): the entry for other hosts.
