@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from acegen.runtime.cuda.backend import CupyBackend, cuda_backend
+from acegen.runtime.cuda.backend import CupyBackend, device_number
 
 _MOST_CALLS = 2000
 
@@ -32,7 +32,7 @@ class TimedBackend(CupyBackend):
     """
 
     def __init__(self, device: str) -> None:
-        super().__init__(int(cuda_backend(device).name.partition(":")[2]))
+        super().__init__(device_number(device))
         self._spans: Spans | None = None
 
     def launch(

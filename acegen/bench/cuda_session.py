@@ -211,7 +211,7 @@ def _measure_cpu(bench: _Bench) -> None:
 
 def _measure_floors(bench: _Bench, precision: str) -> None:
     """Counted work of every stage beside its time on the largest structure."""
-    from acegen.bench.cuda_floors import Ceilings, counted, reached, shared_bandwidth
+    from acegen.bench.cuda_floors import Ceilings, counted, reached
 
     wanted, record = bench.wanted, bench.record
     bench.progress(f"floors, {precision}")
@@ -223,10 +223,7 @@ def _measure_floors(bench: _Bench, precision: str) -> None:
     most = max(runs, key=lambda run: int(run["n_atoms"]))
     options = (wanted.form, wanted.products, wanted.lattice, wanted.lattice_constant, wanted.rattle)
     costs, *_ = counted(wanted.source, precision, *options)
-    clock = float(record["card"].get("clock_mhz", 0.0))
-    shared = shared_bandwidth(int(record["card"]["multiprocessors"]), clock)
-    ceilings = Ceilings(bench.roofs.float64, bench.roofs.float32, bench.roofs.bandwidth, shared)
-    lines = reached(costs, most["kernels"], ceilings, precision)
+    lines = reached(costs, most["kernels"], Ceilings(**asdict(bench.roofs)), precision)
     floors = {"precision": precision, "n_atoms": most["n_atoms"], "kernels": lines}
     record.setdefault("floors", []).append(floors)
 

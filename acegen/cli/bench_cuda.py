@@ -34,6 +34,8 @@ def _refuse(arguments: argparse.Namespace) -> None:
         if given:
             instead = " (use --sizes)" if option == "--atoms" else ""
             raise InputError(f"{option}: expected with --device cpu only, found --device {arguments.device}{instead}")
+    if arguments.predict and arguments.device != "cuda":
+        raise InputError(f"--predict: expected with --device cuda, found --device {arguments.device}")
     if arguments.card and not arguments.predict:
         raise InputError("--card: expected with --predict only; --device cuda:<number> chooses a card that is there")
 

@@ -18,6 +18,9 @@ _TABLES = {
     "workspace": manifest.WORKSPACE,
     "committee": manifest.COMMITTEE,
     "committee_workspace": manifest.COMMITTEE_WORKSPACE,
+    "design": manifest.DESIGN,
+    "gradients": manifest.GRADIENTS,
+    "design_workspace": manifest.DESIGN_WORKSPACE,
 }
 
 

@@ -20,7 +20,8 @@ class SourceFile:
     text: str
 
 
-def _documented(argument: Argument, name: str) -> str:
+def documented(argument: Argument, name: str) -> str:
+    """One argument of a C function, for the comment over its prototype."""
     shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
     unit = f"; {argument.unit}" if argument.unit else ""
     null = "; NULL allowed" if argument.optional and "NULL" not in argument.meaning else ""
@@ -41,10 +42,11 @@ def tidy(text: str) -> str:
 def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     """<name>.h and <name>.c."""
     jinja = environment()
-    jinja.filters["documented"] = _documented
+    jinja.filters["documented"] = documented
     jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
     values = {
         "plan": plan,
+        "forward": False,
         "tables": {"evaluate": EVALUATE, "site": SITE, "committee": COMMITTEE},
         "switching": switching_section(),
     }

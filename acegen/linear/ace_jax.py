@@ -204,7 +204,7 @@ def _functions(
     place = {key: index for index, key in enumerate(keys)}
     out = []
     for number, row in enumerate(rows):
-        terms = complex_terms(row.products, row.values)
+        terms = complex_terms(row.products, row.values, tuple(l for _, l in sorted(set(row.keys))))
         if terms is None:
             raise archive.fail(f"A2B, row {number}", "an invariant of rotation and inversion", "a sum that is none")
         indices = tuple(place[key] for key in row.keys)

@@ -1,11 +1,13 @@
 """Rows of B given over products of real A functions become sums of Re prod A over m-tuples (acegen.potential).
 
 With Y_lm and S_lm as there:  S_l0 = Y_l0,  S_lm = ((-1)^m Y_lm + Y_l-m)/sqrt2,  S_l-m = -i ((-1)^m Y_lm - Y_l-m)/sqrt2
-for m > 0.  A rotation-invariant row has terms with sum m = 0 only, and real ones if it is even under inversion.
+for m > 0.  A row that is invariant under rotation and inversion has real terms with sum m = 0 only, and the raising
+operator J+ Y_lm = sqrt((l-m)(l+m+1)) Y_l,m+1, acting as a derivation, annihilates it.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import product
 
@@ -41,29 +43,46 @@ def _expansion(factors: Product) -> tuple[tuple[Product, complex], ...]:
 
 
 @cache
-def complex_terms(products: tuple[Product, ...], values: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray] | None:
+def complex_terms(
+    products: tuple[Product, ...], values: tuple[float, ...], degrees: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray] | None:
     """ms [n_terms, order] and coefficients [n_terms] of sum values prod S, as a `BasisFunction` has them.
 
-    Factors are ordered by (slot, m).  Of a tuple and its negative one is kept, with twice the coefficient.
+    Factors are ordered by (slot, m); `degrees` are the l of the slots.  Of a tuple and its negative one is kept, with
+    twice the coefficient.
 
     Returns:
-        None: the sum is not invariant under rotations about z and inversion.
+        None: the sum is not invariant under rotation and inversion.
     """
     total: dict[Product, complex] = {}
     for factors, number in zip(products, values, strict=True):
         for key, coefficient in _expansion(factors):
             total[key] = total.get(key, 0j) + number * coefficient
     size = max(abs(value) for value in values)
+    if not _invariant(total, degrees, TOLERANCE * size):
+        return None
     kept: dict[Product, float] = {}
-    for key, value in sorted(total.items(), key=lambda item: item[0]):
-        forbidden = abs(value) if sum(m for _, m in key) else abs(value.imag)
-        if forbidden > TOLERANCE * size:
-            return None
+    for key in sorted(total):
+        value = total[key].real
         partner = tuple(sorted((slot, -m) for slot, m in key))
-        if sum(m for _, m in key) == 0 and key >= partner and abs(value.real) > NEGLIGIBLE * size:
-            kept[key] = value.real if key == partner else 2.0 * value.real
+        if sum(m for _, m in key) == 0 and key >= partner and abs(value) > NEGLIGIBLE * size:
+            kept[key] = value if key == partner else 2.0 * value
     ms = np.array([[m for _, m in key] for key in kept], dtype=np.int16).reshape(len(kept), len(products[0]))
     coefficients = np.array(list(kept.values()))
     ms.setflags(write=False)
     coefficients.setflags(write=False)
     return ms, coefficients
+
+
+def _invariant(terms: dict[Product, complex], degrees: tuple[int, ...], tolerance: float) -> bool:
+    """Whether forbidden terms, and the terms after J+, stay below the tolerance."""
+    raised: dict[Product, complex] = {}
+    for key, value in terms.items():
+        if (abs(value) if sum(m for _, m in key) else abs(value.imag)) > tolerance:
+            return False
+        for t, (slot, m) in enumerate(key):
+            l = degrees[slot]
+            if m < l:
+                up = tuple(sorted((*key[:t], (slot, m + 1), *key[t + 1 :])))
+                raised[up] = raised.get(up, 0j) + value * math.sqrt((l - m) * (l + m + 1))
+    return all(abs(value) <= 10.0 * tolerance for value in raised.values())

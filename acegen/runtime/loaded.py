@@ -13,6 +13,7 @@ from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.committee import CommitteeIn, Members, kept_members, members_of
+from acegen.runtime.design import parameter_slices
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
 from acegen.runtime.kept import ActiveSetIn, Kept, active_sets_of, kept_active_sets
 from acegen.runtime.weights import FoldMap, checked_weights
@@ -84,6 +85,16 @@ class LoadedModel(ABC):
     def n_basis(self) -> int:
         """Columns of the basis output."""
         return self.manifest.n_basis
+
+    @property
+    def parameter_slices(self) -> tuple[slice, ...]:
+        """Columns of the design matrix: many-body rows of species 0, 1, ..., then their pair rows."""
+        return parameter_slices(self.manifest)
+
+    @property
+    def n_parameters(self) -> int:
+        """Columns of the design matrix."""
+        return int(self.parameter_slices[-1].stop)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
