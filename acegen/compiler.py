@@ -13,8 +13,10 @@ Building and loading belong to the other tower: acegen.build and acegen.runtime.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from acegen.basis.fold import fold_order_one
 from acegen.basis.kept import kept_arrays
@@ -58,9 +60,23 @@ def compile_plan(
     path: Path, precision: str | None = None, form: str = "auto", products: str = "auto"
 ) -> tuple[Input, Plan]:
     """Stages read to plan: enough for `acegen info`."""
+    source, _ = _read(Path(path))
+    return source, _plan(source, precision, form, products)
+
+
+def _read(path: Path) -> tuple[Input, dict[str, np.ndarray]]:
+    """The input and what its bundle keeps beside the weights; the weights of a model with a committee must vary."""
+    source = read_input(path)
+    kept = kept_arrays(path, source.potential)
+    if "committee_0" in kept:
+        source = replace(source, potential=replace(source.potential, replaceable=True))
+    return source, kept
+
+
+def _plan(source: Input, precision: str | None, form: str, products: str) -> Plan:
+    """Stages lower and plan."""
     _checked("form", form, FORMS)
     _checked("products", products, PRODUCTS)
-    source = read_input(Path(path))
     chosen = _checked("precision", precision or source.precision, PRECISIONS)
     potential = source.potential
     if chosen == "float32" and not potential.replaceable:
@@ -71,7 +87,7 @@ def compile_plan(
     options += [f" --form {form}"] if form != "auto" else []
     options += [f" --products {products}"] if products != "auto" else []
     command = f"acegen compile {source.potential.source}{''.join(options)}"
-    return source, make_plan(potential, programs, target, command, templates_digest())
+    return make_plan(potential, programs, target, command, templates_digest())
 
 
 def compile_design(potential: Potential, plan: Plan) -> tuple[SourceFile, ...]:
@@ -106,7 +122,8 @@ def compile_files(
     for target in targets:
         _checked("targets", target, TARGETS)
     progress("read and plan")
-    source, plan = compile_plan(path, precision, form, products)
+    source, kept = _read(Path(path))
+    plan = _plan(source, precision, form, products)
     progress("render")
     texts, record = render_c(plan), None
     if "cuda" in targets:
@@ -115,7 +132,6 @@ def compile_files(
     design = compile_design(source.potential, plan)
     texts = (*texts, *design)
     progress("bundle")
-    kept = kept_arrays(Path(path), source.potential)
     design_file = design[-1].path if design else None
     files, manifest, binary = bundle_files(source, plan, texts, record, kept, design_file)
     return Compiled(source, plan, files, manifest, binary)

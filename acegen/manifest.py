@@ -87,6 +87,26 @@ _GRAPH = EVALUATE[:10]  # from n_systems to edge_vectors
 _WORK = EVALUATE[-2:]
 _THREADS = EVALUATE[-3]
 
+COMMITTEE: tuple[Argument, ...] = (
+    *_GRAPH,
+    _A("n_members", "int32_t", (), "in", "sets of coefficients: the mean, and the members of a committee"),
+    _A("coefficients", "double", ("n_members", "n_coefficients"), "in", "kernel coefficients of each member", "eV"),
+    _A("energy", "double", ("n_members", "n_systems"), "out", "energy of each structure", "eV", True),
+    _A("forces", "double", ("n_members", "n_atoms", "3"), "out", "forces", "eV/A", True),
+    _A("virial", "double", ("n_members", "n_systems", "3", "3"), "out", "virial as in evaluate", "eV", True),
+    _THREADS,
+    _A("workspace", "void", ("workspace_bytes",), "work", "scratch memory of <name>_committee_workspace() bytes"),
+    _WORK[1],
+)
+# int <name>_committee(COMMITTEE), in kernels of linear models only: as <name>_evaluate.
+
+COMMITTEE_WORKSPACE: tuple[Argument, ...] = (
+    *WORKSPACE[:2],
+    _A("n_members", "int32_t", (), "in", "sets of coefficients"),
+    WORKSPACE[2],
+)
+# int64_t <name>_committee_workspace(COMMITTEE_WORKSPACE): bytes that committee needs.
+
 DESIGN: tuple[Argument, ...] = (
     *_GRAPH,
     _A("energy", "double", ("n_systems", "n_parameters"), "out", "rows d energy/d weights", "", True),

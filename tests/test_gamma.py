@@ -20,7 +20,7 @@ from acegen.errors import InputError, PotentialError, SpecError
 from acegen.interpreter import interpret
 from acegen.pace.read import read_pace
 from acegen.potential import Centre
-from acegen.runtime import grades
+from acegen.runtime import rows
 from acegen.runtime.model import Model
 from acegen.uncertainty import active_set, extrapolation_grade
 from acegen.uncertainty.asi import read_asi
@@ -118,8 +118,8 @@ def test_fitted_model_grades_its_training_data_at_one(model: Model, shared_rows:
     assert model.evaluate(frames, ("gamma",)).gamma.max() <= 1.0 + 0.01 + 1e-6
     squeezed = lattice(model, (3, 3, 3), 9, spacing=0.3)
     assert model.evaluate(squeezed, "gamma").gamma.min() > 5.0
-    for inverse, rows in zip(model.active_set, shared_rows.values(), strict=True):
-        assert extrapolation_grade(rows, inverse).max() <= 1.01 + 1e-6
+    for inverse, training in zip(model.active_set, shared_rows.values(), strict=True):
+        assert extrapolation_grade(training, inverse).max() <= 1.01 + 1e-6
 
 
 def test_by_definition(model: Model) -> None:
@@ -139,12 +139,12 @@ def test_blocks_of_atoms_change_nothing(model: Model, monkeypatch: pytest.Monkey
     """A block is a graph of its own, of edge vectors: periodic images, several structures, given vectors."""
     frames = [lattice(model, (2, 2, 2), 1), cluster(model, 2), ase.Atoms("Si"), lattice(model, (1, 2, 3), 3)]
     whole = model.evaluate(frames, ("gamma", "forces"))
-    monkeypatch.setattr(grades, "BLOCK_BYTES", 8 * model.n_basis * rows_at_once)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 8 * model.n_basis * rows_at_once)
     parts = model.evaluate(frames, ("gamma", "forces"))
     np.testing.assert_allclose(parts.gamma, whole.gamma, rtol=1e-9)
     np.testing.assert_array_equal(parts.forces, whole.forces)
     graph = GraphBatch.from_atoms(frames[0], model)
-    vectors = grades.edge_vectors(graph, 0, graph.n_atoms)
+    vectors = rows.edge_vectors(graph, 0, graph.n_atoms)
     given = GraphBatch.from_arrays(
         species=graph.species, edge_to=graph.edge_to, first_edge=graph.first_edge, edge_vectors=vectors
     )

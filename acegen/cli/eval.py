@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from acegen.runtime.evaluation import Evaluation
     from acegen.runtime.loaded import LoadedModel
 
-PROPERTIES = ("energy", "forces", "stress", "energies", "virial", "gamma")
-_PER_ATOM = ("forces", "energies", "gamma")
+PROPERTIES = ("energy", "forces", "stress", "energies", "virial", "gamma", "energy_std", "forces_std")
+_PER_ATOM = ("forces", "energies", "gamma", "forces_std")
 _DEFAULT = "energy,forces,stress"
 _ATOMS_PER_BATCH = 16384  # large structures are not worth batching, and their neighbour lists are large
 
@@ -141,6 +141,8 @@ def _results(
     info: dict[str, Any] = {}
     if "energy" in wanted:
         info["energy"] = float(out.energy[k])
+    if "energy_std" in wanted:
+        info["energy_std"] = float(out.energy_std[k])
     if "virial" in wanted:
         info["virial"] = out.virial[k]
     if "stress" in wanted and atoms.pbc.all() and atoms.cell.rank == 3:

@@ -50,6 +50,7 @@ def bundle_files(
         "test": selftest(potential),
         "tolerance": tolerance,
         "source": source,
+        "kept": kept,
         "functions": [len(centre.functions) for centre in potential.centres],
     }
     more = [("basis.txt", basis_table(potential))]

@@ -16,6 +16,8 @@ _TABLES = {
     "evaluate": manifest.EVALUATE,
     "site": manifest.SITE,
     "workspace": manifest.WORKSPACE,
+    "committee": manifest.COMMITTEE,
+    "committee_workspace": manifest.COMMITTEE_WORKSPACE,
     "design": manifest.DESIGN,
     "gradients": manifest.GRADIENTS,
     "design_workspace": manifest.DESIGN_WORKSPACE,
@@ -55,7 +57,7 @@ def environment() -> jinja2.Environment:
         "table integers doubles padded padded_size few row_length table_rows table_shapes home "
         "products slopes select_first select_second terms "
         "index_bits tile_shapes pool_shapes combination_shapes contraction_shapes mix_shapes harmonic_degrees "
-        "of_centre ampersands named_constants harmonic_start table_number uses embedded folds"
+        "of_centre ampersands named_constants harmonic_start table_number uses embedded has_committee folds"
     ).split():
         out.filters[name] = getattr(text, name)
     out.globals["tables"] = _TABLES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from acegen.emit.environment import environment
 from acegen.emit.wrap import WIDTH, wrap
-from acegen.manifest import EVALUATE, SITE, Argument
+from acegen.manifest import COMMITTEE, EVALUATE, SITE, Argument
 from acegen.maths.switching import switching_section
 from acegen.plan.types import Plan
 
@@ -47,7 +47,7 @@ def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     values = {
         "plan": plan,
         "forward": False,
-        "tables": {"evaluate": EVALUATE, "site": SITE},
+        "tables": {"evaluate": EVALUATE, "site": SITE, "committee": COMMITTEE},
         "switching": switching_section(),
     }
     return tuple(

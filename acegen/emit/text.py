@@ -154,6 +154,11 @@ def folds(plan: Plan) -> bool:
     return any(shape.folded for shape in plan.shapes)
 
 
+def has_committee(plan: Plan) -> bool:
+    """Whether site energies are linear in the coefficients and nothing else adds to them: then many sets may share."""
+    return not embedded(plan) and not plan.cores and plan.switching == "none"
+
+
 def embedded(plan: Plan) -> bool:
     """Whether any species has an embedding other than F = rho."""
     return not all(centre.unit for centre in plan.centres)

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 _CHEAP = ("energy", "energies", "forces", "virial")
 _ALWAYS = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
-_ON_REQUEST = ("gamma",)
+_DEVIATIONS = ("energy_std", "forces_std")
+_ON_REQUEST = ("gamma", *_DEVIATIONS)
 
 
 class AceCalculator(Calculator):
     """energy, free_energy, energies, forces, stress and stresses of an ACE model; made by `Model.calculator`.
 
     stress is -virial/volume in eV/A^3, Voigt xx yy zz yz xz xy; stresses are those of each centre and sum to it.
-    A model with an active set has `gamma` [n_atoms] too: `calculator.get_property("gamma", atoms)`.
+    On request: `gamma` [n_atoms] of a model with an active set, `energy_std` and `forces_std` of one with a
+    committee: `calculator.get_property("gamma", atoms)`.
     """
 
     name = "acegen"
@@ -48,7 +50,8 @@ class AceCalculator(Calculator):
     @property
     def implemented_properties(self) -> list[str]:  # type: ignore[override]  # a list in ASE, but models change
         """Names that ASE may ask for."""
-        return [*_ALWAYS, *(_ON_REQUEST if self.model.active_sets is not None else ())]
+        graded = ("gamma",) if self.model.active_sets is not None else ()
+        return [*_ALWAYS, *graded, *(_DEVIATIONS if self.model.members is not None else ())]
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the results were made (ASE asks this): the structure, or the weights of the model.
@@ -69,7 +72,7 @@ class AceCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Evaluate `atoms` (ASE calls this); everything cheap is kept, stresses and gamma only when asked for."""
+        """Evaluate `atoms` (ASE calls this); everything cheap is kept, the rest only when asked for."""
         if atoms is not None:
             self.atoms = atoms.copy()  # type: ignore[no-untyped-call]
         now: Any = self.atoms
@@ -80,7 +83,8 @@ class AceCalculator(Calculator):
         out = self.model.evaluate(graph, (*wanted, *asked) if asked else wanted)
         energy = float(out.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "energies": out.energies, "forces": out.forces}
-        self.results.update((name, getattr(out, name)) for name in asked)
+        for name in asked:
+            self.results[name] = float(out.energy_std[0]) if name == "energy_std" else getattr(out, name)
         volume = abs(_determinant(now.cell.array.tolist())) if now.pbc.all() else 0.0
         if volume > 0.0:
             self.results["stress"] = _voigt(out.virial[0] / -volume)
@@ -133,7 +137,7 @@ class AceCalculator(Calculator):
 
 def _state(model: LoadedModel) -> tuple[object, ...]:
     """What results depend on beside the structure, to be compared by identity."""
-    return model, model.coefficients, model.active_sets
+    return model, model.coefficients, model.active_sets, model.members
 
 
 _NO_STRAIN: FloatArray = np.eye(3)

@@ -12,7 +12,7 @@ from acegen.runtime.arrays import FloatArray
 
 FORWARD = "basis_gradients"  # comes from the forward-mode kernel
 PROPERTIES = (*(argument.name for argument in EVALUATE if argument.intent == "out"), FORWARD)
-DERIVED = ("gamma",)  # made of what kernels return
+DERIVED = ("gamma", "energy_std", "forces_std")  # made of what kernels return
 DEFAULT_PROPERTIES = ("energy", "forces", "virial")
 
 
@@ -22,8 +22,10 @@ class Evaluation:
     energy [n_systems] eV; energies [n_atoms] eV; forces [n_atoms, 3] eV/A; virial [n_systems, 3, 3] eV;
     virials [n_atoms, 3, 3] eV of each centre; basis [n_atoms, n_basis];
     edge_gradients [n_edges, 3] eV/A, dE_i/dr_ij in the caller's order of the edges;
-    gamma [n_atoms], extrapolation grade: up to about 1 within the training data, several and more far from it.
-    basis_gradients [n_edges, 3, n_basis] 1/A, dB_b(i)/dr_ij in the same order.
+    basis_gradients [n_edges, 3, n_basis] 1/A, dB_b(i)/dr_ij in the same order;
+    gamma [n_atoms], extrapolation grade: up to about 1 within the training data, several and more far from it;
+    energy_std [n_systems] eV, forces_std [n_atoms, 3] eV/A: sample standard deviation (n - 1) over the members of the
+    committee, about their own mean.
     """
 
     energy: FloatArray
@@ -34,6 +36,8 @@ class Evaluation:
     basis: FloatArray
     edge_gradients: FloatArray
     gamma: FloatArray
+    energy_std: FloatArray
+    forces_std: FloatArray
     basis_gradients: FloatArray
 
     def __init__(self, results: dict[str, FloatArray]) -> None:

@@ -46,7 +46,7 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
     row = int(np.argwhere(~np.isfinite(values))[0][0])
     if graph.n_systems == 1:
         system = 0
-    elif name in ("energy", "virial"):
+    elif name in ("energy", "virial", "energy_std"):
         system = row
     else:
         if name == "edge_gradients":

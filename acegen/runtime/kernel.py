@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acegen.errors import InputError, LoadError
-from acegen.manifest import EVALUATE, SITE, WORKSPACE, Argument, prototype
+from acegen.manifest import COMMITTEE, COMMITTEE_WORKSPACE, EVALUATE, SITE, WORKSPACE, Argument, prototype
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
 
@@ -27,8 +27,14 @@ OUTPUTS = {argument.name: argument for argument in EVALUATE if argument.intent =
 
 
 def declarations(name: str) -> str:
-    """Text for cffi of the three functions of kernel `name`."""
-    functions = (("int", "evaluate", EVALUATE), ("int64_t", "workspace", WORKSPACE), ("int", "site", SITE))
+    """Text for cffi of the functions of kernel `name`; those of committees are there in linear models only."""
+    functions = (
+        ("int", "evaluate", EVALUATE),
+        ("int64_t", "workspace", WORKSPACE),
+        ("int", "site", SITE),
+        ("int", "committee", COMMITTEE),
+        ("int64_t", "committee_workspace", COMMITTEE_WORKSPACE),
+    )
     return "\n".join(prototype(returns, f"{name}_{verb}", table) + ";" for returns, verb, table in functions)
 
 
@@ -103,6 +109,53 @@ class Kernel:
         results, arguments = self.arguments(graph, properties, coefficients, n_threads, scratch)
         self._check(self._evaluate(*arguments), "evaluate")
         return results
+
+    def committee_bytes(self, n_atoms: int, max_neighbours: int, n_members: int, n_threads: int) -> int:
+        """Bytes of scratch memory `committee` needs."""
+        return int(self._of_committee("committee_workspace")(n_atoms, max_neighbours, n_members, n_threads))
+
+    def committee(
+        self,
+        graph: GraphBatch,
+        properties: tuple[str, ...],
+        coefficients: FloatArray,
+        n_threads: int,
+        scratch: Scratch,
+    ) -> dict[str, FloatArray]:
+        """Run the kernel on a graph for every member at once; new arrays with the members along the first axis.
+
+        Args:
+            properties: any of energy, forces, virial.
+            coefficients: [n_members, n_coefficients].
+            scratch: workspace of the calling thread.
+        """
+        inputs = self._inputs(graph)
+        shapes = graph.prepared["shapes"]
+        results = {name: np.empty((len(coefficients), *shapes[name])) for name in properties}
+        values: dict[str, Any] = {
+            "n_members": len(coefficients),
+            "coefficients": _FFI.from_buffer(_DOUBLES, np.ascontiguousarray(coefficients)),
+            "n_threads": n_threads,
+            "workspace": scratch.pointer,
+            "workspace_bytes": scratch.n_bytes,
+            **{name: _FFI.from_buffer(_DOUBLES, array) for name, array in results.items()},
+        }
+        arguments = [
+            inputs[_PLACE[a.name]] if a.name in _IN_GRAPH else values.get(a.name, _FFI.NULL) for a in COMMITTEE
+        ]
+        self._check(self._of_committee("committee")(*arguments), "committee")
+        return results
+
+    def _of_committee(self, verb: str) -> Any:
+        """A function of committees.
+
+        Raises:
+            LoadError: this kernel was generated without.
+        """
+        try:
+            return getattr(self._library, f"{self.name}_{verb}")
+        except AttributeError as error:
+            raise LoadError(f"{self.name}_{verb}: not in the kernel: compile the bundle again") from error
 
     def arguments(
         self,

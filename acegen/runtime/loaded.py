@@ -12,6 +12,7 @@ import numpy.typing as npt
 from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.committee import CommitteeIn, Members, kept_members, members_of
 from acegen.runtime.design import parameter_slices
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
 from acegen.runtime.kept import ActiveSetIn, Kept, active_sets_of, kept_active_sets
@@ -46,6 +47,8 @@ class LoadedModel(ABC):
         self._coefficients: FloatArray | None = None  # None: the ones compiled in
         self._kept: Kept = {}
         self.active_sets: ModelActiveSets | None = None  # set through `active_set`
+        self.members: Members | None = None  # set through `committee`
+        self._committee_given: CommitteeIn | None = None
         self._active_set_given: ActiveSetIn | None = None  # by the caller, in place of the one of the bundle
 
     @abstractmethod
@@ -142,8 +145,53 @@ class LoadedModel(ABC):
         """Take over what the bundle keeps beside the weights (`runtime.kept`)."""
         self._kept = kept
         self.active_sets = kept_active_sets(kept, self.manifest, self._weights)
+        self.members = kept_members(kept, self.manifest, self._weights, self._fold)
 
-    def _active_sets_or_refuse(self) -> ModelActiveSets:
+    @property
+    def committee(self) -> tuple[tuple[FloatArray, ...], ...] | None:
+        """Weights of each member, species by species as in `weights`; None without a committee.
+
+        Assign a sequence of such members, or None for the committee of the bundle. `weights` remain the mean that
+        energies and forces come from: members say how sure it is.
+        """
+        if self.members is None:
+            return None
+        return tuple(tuple(array.copy() for array in member) for member in self.members.weights)
+
+    @committee.setter
+    def committee(self, new: CommitteeIn | None) -> None:
+        if new is None:
+            self.members = kept_members(self._kept, self.manifest, self._weights, self._fold)
+        else:
+            self.members = members_of(new, self.manifest, self._weights, self._fold)
+        self._committee_given = None if new is None or self.members is None else self.members.weights
+
+    def mean_coefficients(self) -> FloatArray:
+        """Kernel coefficients [n_coefficients] of the weights in use; only where they can be replaced."""
+        if self._coefficients is not None:
+            return self._coefficients
+        assert self._weights is not None
+        assert self._fold is not None
+        return self._fold.apply(np.concatenate([array.reshape(-1) for array in self._weights]))
+
+    def needed_members(self) -> Members:
+        """The committee in use.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.members is None:
+            raise InputError(
+                f"energy_std, forces_std: model {self.name!r} has no committee: fit one, or assign model.committee"
+            )
+        return self.members
+
+    def needed_active_sets(self) -> ModelActiveSets:
+        """The active sets in use.
+
+        Raises:
+            InputError: there are none.
+        """
         if self.active_sets is None:
             stem = self.manifest.source.rpartition(".")[0]
             raise InputError(
@@ -171,4 +219,4 @@ class LoadedModel(ABC):
         from acegen.runtime.load import reload_bundle
 
         replaced = None if self._coefficients is None else self._weights
-        return reload_bundle, (*self._origin, replaced, self._active_set_given)
+        return reload_bundle, (*self._origin, replaced, self._active_set_given, self._committee_given)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range
+from acegen.runtime.derived import run_derived
 from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
-from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
@@ -29,6 +29,7 @@ from acegen.runtime.weights import FoldMap
 if TYPE_CHECKING:
     from ase import Atoms
 
+_DERIVED = frozenset(DERIVED)
 _ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
 
 
@@ -64,28 +65,26 @@ class Model(LoadedModel):
 
         Args:
             graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients, gamma.
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients; gamma
+                of a model with an active set; energy_std and forces_std of one with a committee.
 
         Returns:
             float64 arrays, see `Evaluation`.
 
         Raises:
             InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
-                gamma of a model without an active set.
+                gamma without an active set, deviations without a committee.
         """
         names = checked_properties(properties, DERIVED)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
-        if "gamma" in names:
-            results = self._graded(batch, names)
-        else:
-            results = self._run(batch, names)
+        results = self.run(batch, names) if _DERIVED.isdisjoint(names) else run_derived(self, batch, names)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
         check_finite(batch, results)
         return Evaluation(results)
 
-    def _run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
-        """Outputs of the kernels."""
+    def run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernels for a graph, numbers not checked."""
         n_threads, scratch = self._prepare(batch)
         plain = tuple(name for name in names if name != FORWARD)
         if plain == names:
@@ -97,20 +96,12 @@ class Model(LoadedModel):
         results[FORWARD] = batch.in_caller_order(gradients)
         return results
 
-    def _graded(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
-        """Outputs of the kernel and gamma: in one call where the basis of all atoms is not too large to be held."""
-        sets = self._active_sets_or_refuse()
-        plain = tuple(name for name in names if name != "gamma")
-        if "basis" in plain or fits_one_block(batch, self.n_basis):
-            results = self._run(batch, tuple(dict.fromkeys((*plain, "basis"))))
-            gamma = sets.grades(results["basis"], batch.species)
-        else:
-            self._check_fits(batch)
-            results = self._run(batch, plain) if plain else {}
-            gamma = graded_in_blocks(
-                batch, sets, self.n_basis, len(self.species), lambda part: self._run(part, ("basis",))["basis"]
-            )
-        return {name: gamma if name == "gamma" else results[name] for name in names}
+    def run_members(self, batch: GraphBatch, names: tuple[str, ...], coefficients: FloatArray) -> dict[str, FloatArray]:
+        """Outputs energy, forces or virial for each row of `coefficients` [n_members, n_coefficients]."""
+        self._check_fits(batch)
+        n_threads = self._threads_for(batch.n_atoms)
+        n_bytes = self.kernel.committee_bytes(batch.n_atoms, batch.max_neighbours, len(coefficients), n_threads)
+        return self.kernel.committee(batch, names, coefficients, n_threads, self._workspace(n_bytes))
 
     @cached_property
     def design_kernel(self) -> DesignKernel:

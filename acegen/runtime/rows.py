@@ -1,15 +1,14 @@
-"""Stage 6, run: extrapolation grades of the atoms of a batch, from rows of B a block of atoms at a time."""
+"""Stage 6, run: rows of B a block of atoms at a time, for what is made of them and needs no whole array."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from acegen.runtime.arrays import FloatArray, Int64Array
 from acegen.runtime.finite import edge_vectors
 from acegen.runtime.graph import GraphBatch
-from acegen.uncertainty.sets import ModelActiveSets
 
 BLOCK_BYTES = 64 * 2**20  # of basis rows held at once
 
@@ -21,17 +20,15 @@ def fits_one_block(graph: GraphBatch, n_basis: int) -> bool:
     return 8 * graph.n_atoms * n_basis <= BLOCK_BYTES
 
 
-def graded_in_blocks(
-    graph: GraphBatch, sets: ModelActiveSets, n_basis: int, n_species: int, basis: BasisOf
-) -> FloatArray:
-    """gamma [n_atoms]; `basis` gives the rows [n_atoms, n_basis] of the atoms of a graph."""
-    gamma = np.empty(graph.n_atoms)
+def basis_blocks(
+    graph: GraphBatch, n_basis: int, n_species: int, basis: BasisOf
+) -> Iterator[tuple[int, int, FloatArray]]:
+    """Rows of B of atoms start..stop-1, block after block; `basis` gives those of all atoms of a graph."""
     step = max(1, BLOCK_BYTES // (8 * n_basis))
     for start in range(0, graph.n_atoms, step):
         stop = min(start + step, graph.n_atoms)
         rows = basis(centres_of(graph, start, stop, n_species))
-        gamma[start:stop] = sets.grades(rows[: stop - start], graph.species[start:stop])
-    return gamma
+        yield start, stop, rows[: stop - start]
 
 
 def centres_of(graph: GraphBatch, start: int, stop: int, n_species: int) -> GraphBatch:
