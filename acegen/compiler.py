@@ -74,8 +74,8 @@ def compile_plan(
 
 
 def compile_design(potential: Potential, plan: Plan) -> tuple[SourceFile, ...]:
-    """The forward-mode kernel in double precision; nothing for potentials that are no linear model."""
-    if not potential.linear:
+    """The forward-mode kernel in double precision; nothing where the energy is not linear in the functions."""
+    if any(c.embedding.kind != "linear" or c.embedding.n_densities != 1 for c in potential.centres):
         return ()
     twin = linear_twin(potential)
     return render_design(make_design(twin, lower(twin, "coupled"), plan.command, plan.templates))
