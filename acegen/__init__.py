@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acegen.errors import AcegenError, BuildError, InputError, LoadError, PotentialError, SpecError
-    from acegen.loader import Bundle, compile, load
+    from acegen.fitting.fit import fit
+    from acegen.fitting.fitted import Fitted
+    from acegen.loader import Bundle, compile, export, load
     from acegen.runtime.evaluation import Evaluation
     from acegen.runtime.graph import GraphBatch
     from acegen.runtime.model import Model
@@ -19,6 +21,7 @@ __all__ = [
     "BuildError",
     "Bundle",
     "Evaluation",
+    "Fitted",
     "GraphBatch",
     "InputError",
     "LoadError",
@@ -27,6 +30,8 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "export",
+    "fit",
     "load",
 ]
 
@@ -40,6 +45,9 @@ _HOMES = {
     "SpecError": "acegen.errors",
     "Bundle": "acegen.loader",
     "compile": "acegen.loader",
+    "export": "acegen.loader",
+    "fit": "acegen.fitting.fit",
+    "Fitted": "acegen.fitting.fitted",
     "load": "acegen.loader",
     "Evaluation": "acegen.runtime.evaluation",
     "GraphBatch": "acegen.runtime.graph",

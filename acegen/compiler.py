@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acegen.basis.fold import fold_order_one
+from acegen.basis.kept import kept_arrays
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.cuda import render_cuda
 from acegen.emit.design import render_design
@@ -114,7 +115,9 @@ def compile_files(
     design = compile_design(source.potential, plan)
     texts = (*texts, *design)
     progress("bundle")
-    files, manifest, binary = bundle_files(source, plan, texts, record, design[-1].path if design else None)
+    kept = kept_arrays(Path(path), source.potential)
+    design_file = design[-1].path if design else None
+    files, manifest, binary = bundle_files(source, plan, texts, record, kept, design_file)
     return Compiled(source, plan, files, manifest, binary)
 
 

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from acegen.errors import InputError
 from acegen.manifest import Manifest
-from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
+from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, FORWARD, Evaluation, checked_properties
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
+from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.part import systems_of
+from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
 if TYPE_CHECKING:
@@ -63,28 +64,53 @@ class Model(LoadedModel):
 
         Args:
             graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients.
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients, gamma.
 
         Returns:
             float64 arrays, see `Evaluation`.
 
         Raises:
-            InputError: unknown property or element; the graph does not fit the model; two atoms are at one place.
+            InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
+                gamma of a model without an active set.
         """
-        names = checked_properties(properties)
+        names = checked_properties(properties, DERIVED)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
-        n_threads, scratch = self._prepare(batch)
-        plain = names if FORWARD not in names else tuple(name for name in names if name != FORWARD)
-        results = self.kernel.evaluate(batch, plain, self._coefficients_pointer, n_threads, scratch) if plain else {}
-        if FORWARD in names:
-            gradients = np.zeros((batch.n_edges, 3, self.n_basis))  # the kernel writes edges inside the cutoff
-            n_threads, scratch = self._prepare_design(batch)
-            self.design_kernel.gradients(batch, None, gradients, n_threads, scratch)
-            results[FORWARD] = batch.in_caller_order(gradients)
+        if "gamma" in names:
+            results = self._graded(batch, names)
+        else:
+            results = self._run(batch, names)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
         check_finite(batch, results)
         return Evaluation(results)
+
+    def _run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernels."""
+        n_threads, scratch = self._prepare(batch)
+        plain = tuple(name for name in names if name != FORWARD)
+        if plain == names:
+            return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        results = self.kernel.evaluate(batch, plain, self._coefficients_pointer, n_threads, scratch) if plain else {}
+        gradients = np.zeros((batch.n_edges, 3, self.n_basis))  # the kernel writes edges inside the cutoff
+        n_threads, scratch = self._prepare_design(batch)
+        self.design_kernel.gradients(batch, None, gradients, n_threads, scratch)
+        results[FORWARD] = batch.in_caller_order(gradients)
+        return results
+
+    def _graded(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernel and gamma: in one call where the basis of all atoms is not too large to be held."""
+        sets = self._active_sets_or_refuse()
+        plain = tuple(name for name in names if name != "gamma")
+        if "basis" in plain or fits_one_block(batch, self.n_basis):
+            results = self._run(batch, tuple(dict.fromkeys((*plain, "basis"))))
+            gamma = sets.grades(results["basis"], batch.species)
+        else:
+            self._check_fits(batch)
+            results = self._run(batch, plain) if plain else {}
+            gamma = graded_in_blocks(
+                batch, sets, self.n_basis, len(self.species), lambda part: self._run(part, ("basis",))["basis"]
+            )
+        return {name: gamma if name == "gamma" else results[name] for name in names}
 
     @cached_property
     def design_kernel(self) -> DesignKernel:
@@ -152,19 +178,10 @@ class Model(LoadedModel):
             neighbour_species: [n_neighbours] species indices.
             vectors: [n_neighbours, 3] r_j - r_i in angstrom.
         """
-        if isinstance(species, bool) or not isinstance(species, int | np.integer):
-            raise InputError(f"species: expected an index into {self.species}, found {species!r}")
-        around = int32_array("neighbour_species", neighbour_species, (None,))
-        check_range("neighbour_species", around, len(self.species), "species of the model")
-        check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
-        bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
+        centre, around, bonds = checked_site(self.species, species, neighbour_species, vectors)
         scratch = self._workspace(self.kernel.workspace_bytes(1, len(around), 1))
-        energy, gradient = self.kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
-        if not (math.isfinite(energy) and np.isfinite(gradient).all()):
-            lengths = np.linalg.norm(bonds, axis=1)
-            n = int(lengths.argmin()) if len(lengths) else None
-            near = "" if n is None else f"; neighbour {n} is {lengths[n]:g} angstrom away"
-            raise InputError(f"vectors: the energy or its gradient is not finite{near}")
+        energy, gradient = self.kernel.site(centre, around, bonds, self._coefficients_pointer, scratch)
+        check_site_finite(energy, gradient, bonds)
         return energy, gradient
 
     def _prepare(self, graph: GraphBatch) -> tuple[int, Scratch]:
