@@ -91,8 +91,8 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
 
 
 def compile_design(potential: Potential, plan: Plan) -> tuple[SourceFile, ...]:
-    """The forward-mode kernel in double precision; nothing for potentials that are no linear model."""
-    if not potential.linear:
+    """The forward-mode kernel in double precision; nothing where the energy is not linear in the functions."""
+    if any(c.embedding.kind != "linear" or c.embedding.n_densities != 1 for c in potential.centres):
         return ()
     twin = linear_twin(potential)
     return render_design(make_design(twin, lower(twin, "coupled"), plan.command, plan.templates))

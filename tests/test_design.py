@@ -12,10 +12,12 @@ import pytest
 from kernels import Kernels
 from spec_texts import write_spec
 from structures import centres, cluster, edge_vectors, lattice, rotation, worst
+from zoo import zoo_file
 
 import acegen
 from acegen import GraphBatch
 from acegen.errors import InputError
+from acegen.inputs import read_input
 from acegen.runtime.design import Design
 from acegen.runtime.model import Model
 
@@ -165,6 +167,18 @@ def test_edges_in_the_callers_order(model: Model) -> None:
     assert worst(found, plain[order]) <= 1e-12
 
 
+def test_a_linear_pace_potential(shared: Path, kernels: Kernels) -> None:
+    """The B-functions of a potential file whose embedding is linear: their derivatives add up to its own."""
+    path = zoo_file(shared, "W-small-s1")
+    model, weights = kernels(path), read_input(path).potential.centres[0].weights[:, 0]
+    graph = GraphBatch.from_atoms([lattice(model, (3, 3, 3)), cluster(model)], model)
+    out = model.evaluate(graph, ("forces", "virial", "edge_gradients", "basis_gradients"))
+    rows = model.design(graph)
+    assert worst(rows.forces @ weights, out.forces) <= 1e-11  # its terms cancel
+    assert worst(rows.virial @ weights, voigt(out.virial)) <= 1e-11
+    assert worst(out.basis_gradients @ weights, out.edge_gradients) <= 1e-11
+
+
 def test_no_atoms(spec_folder: Path, kernels: Kernels) -> None:
     model = kernels(write_spec(spec_folder, "solid"))
     rows = model.design(ase.Atoms())
@@ -181,5 +195,5 @@ def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
     with pytest.raises(InputError, match="out: expected an array forces"):
         model.design(cluster(model), "forces", out=rows)
     embedded = kernels(write_spec(spec_folder, "embedded"))
-    with pytest.raises(InputError, match="no linear model of a specification"):
+    with pytest.raises(InputError, match="not linear in its basis functions"):
         embedded.design(cluster(embedded))

@@ -34,6 +34,8 @@ class DesignPattern:
     primitives: str  # those, one channel after another
     coefficients: str  # and their coefficients
     functions: str  # per function: first slot, first row; one more at the end
+    runs: str  # functions of a chunk by their number of slots
+    first_run: str  # per chunk, one more at the end
     rows: str  # per slot of a function: its tile value
 
 
@@ -61,6 +63,7 @@ class DesignPlan:
 
     plan: Plan
     tables: tuple[DesignTable, ...]
+    chunk: int  # functions contracted before they are written to memory
     centres: tuple[DesignCentre, ...]
     n_parameters: int
     n_slots: int

@@ -48,8 +48,8 @@ class DesignKernel:
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         if manifest.design is None:
             raise InputError(
-                f"design: {manifest.name!r} is no linear model of a specification: "
-                "its bundle has no kernel for derivatives of the basis"
+                f"design: the energy of {manifest.name!r} is not linear in its basis functions: "
+                "its bundle has no kernel for their derivatives"
             )
         name = manifest.name
         headers = [folder / file for file, _ in manifest.files if file.endswith(".h")]
