@@ -14,12 +14,10 @@ from acegen.emit.render import SourceFile, tidy
 from acegen.emit.wrap import wrap
 from acegen.maths.switching import switching_section
 from acegen.plan.cuda import GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
-from acegen.plan.cuda_products import WARPS
 from acegen.plan.types import KernelPlan, Plan, TablePlan
 from acegen.record import Buffer, Launch, Record
 
-EDGE_THREADS = 128
-SUM_THREADS = 256
+SUM_THREADS = 512
 _EDGES = ("species", "first_edge", "edge_to", "edge_shift", "shifts", "positions", "edge_vectors")
 
 
@@ -34,9 +32,8 @@ def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
         "record": record,
         "kernels": kernels,
         "switching": switching_section(),
-        "edge_threads": EDGE_THREADS,
         "sum_threads": SUM_THREADS,
-        "warps": WARPS,
+        "scaled": plan.switching != "none" or not all(c.unit for c in plan.centres),
         "mix_rows": MIX_ROWS,
         "group": GROUP,
     }
@@ -94,7 +91,7 @@ def _centre_rows(cuda: CudaPlan) -> list[str]:
         end = middle + len(c.unmix_waves)
         embeddings = [str(index) for index, _ in p.embeddings]
         rows.append(
-            f"{p.n_pooled}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
+            f"{p.shape}, {p.n_pooled}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
             f"{number(p.e0)}, {number(p.core_cutoff)}, {number(p.core_width)}, "
             f"{{{', '.join(number(x) for x in p.scales)}}}, {{{', '.join(embeddings)}}}, "
             f"{{{', '.join(str(n) for n in c.first_constant)}}}"
@@ -118,21 +115,12 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
     core = ("repulsion",) if plan.cores else ()
     nearest = ("closest", "window", "nearest") if zbl else ()
     back = (("repulsion_factor",) if plan.cores else ()) + (("nearest", "nearest_slope") if zbl else ())
+    threads, layout = cuda.edge_layout.threads, cuda.product_layout
     launches = [
         Launch("take_coefficients", "n_atoms", 2**31, 1024, 0, ("coefficients", "own_coefficients")),
-        Launch("pool", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "pooled", *core, *nearest)),
-    ]
-    for centre in cuda.centres:
-        c = centre.centre.index
-        launches += [
-            Launch(k.name, f"n_tiles_{c}", 1, WARPS * 32, 0, k.arguments(c), k.needed_for)
-            for k in kernels
-            if k.shape == centre.centre.shape
-        ]
-    launches += [
-        Launch(
-            "gradient", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"
-        ),
+        Launch("pool", "n_atoms", 1, threads, 0, (*_EDGES, "pooled", *core, *nearest)),
+        *(Launch(k.name, "n_tiles", 1, layout.threads, layout.shared, k.names, k.needed_for) for k in kernels),
+        Launch("gradient", "n_atoms", 1, threads, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"),
         Launch(
             "forces", "n_atoms", 128, 128, 0,
             ("n_atoms", *_EDGES, "reverse", "edge_gradients", "forces", "atom_virial", "virials"), "gradients",
@@ -155,8 +143,8 @@ def _buffers(cuda: CudaPlan) -> tuple[Buffer, ...]:
     found = [
         Buffer("own_coefficients", "real", (max(len(plan.coefficients), 1),)),
         Buffer("pooled", "real", ("n_atoms", cuda.n_pooled)),
-        Buffer("X", "real", ("n_tiles", plan.max_components, 32)),
-        Buffer("Y", "real", ("n_tiles", plan.max_components * plan.max_densities, 32)),
+        Buffer("X", "real", ("n_tiles", plan.max_components, cuda.product_layout.lanes)),
+        Buffer("G", "real", ("n_tiles", plan.max_components, cuda.product_layout.lanes)),
         Buffer("energies", "double", ("n_atoms",)),
     ]
     if plan.cores:

@@ -1,0 +1,78 @@
+"""How the kernels share a multiprocessor: threads of a block, shared memory, what stays in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acegen.plan.types import KernelPlan, Plan
+
+STATIC_SHARED = 46 * 1024  # bytes of static shared memory a kernel may declare, less a little
+LARGEST_SHARED = 227 * 1024  # bytes of a block on the largest cards (9.0, 10.0)
+TILE = 32  # atoms of a tile in `tile_atoms`
+THREADS = 512  # of a product block
+CODE = 900  # multiply-adds and products in a kernel's straight-line code, about 3000 instructions
+FUSED_CODE = 99999
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLayout:
+    """Blocks of pool and gradient: one centre, `chunk` neighbours at a time."""
+
+    chunk: int
+    threads: int
+    radial_stride: int  # odd: rows of different neighbours begin in different banks
+    harmonic_stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductLayout:
+    """Blocks of the product stage: a worker is one thread for each of `lanes` atoms."""
+
+    lanes: int  # atoms at a time: a tile is done in 32 / lanes parts
+    threads: int
+    shared: int  # bytes of dynamic shared memory for X, and for dE/dX where both fit; 0: both in global memory
+    static: int  # bytes of shared memory besides
+
+    @property
+    def workers(self) -> int:
+        """Of a block."""
+        return self.threads // self.lanes
+
+
+def edge_layout(n_primitives: int, n_harmonics: int) -> EdgeLayout:
+    """As few warps a block as keep some 16 of them on a multiprocessor: one alone never waits for others."""
+    radial, harmonic = n_primitives | 1, n_harmonics | 1
+    row = 8 * (2 * radial + 2 * harmonic + 8)
+    chunk = next((n for n in (32, 16, 8) if n * row <= STATIC_SHARED), 4)
+    blocks = LARGEST_SHARED // (chunk * row)
+    threads = 32 if blocks >= 12 else 64 if blocks >= 7 else 128
+    return EdgeLayout(chunk, threads, radial, harmonic)
+
+
+def product_layout(plan: Plan) -> ProductLayout:
+    """X of as many atoms as fit in shared memory, if one kernel can do all: it is read ten times as often as written."""
+    static = 8 * THREADS * sum({shape.n_densities for shape in plan.shapes}) + 8 * TILE * 8
+    if product_code(plan) <= FUSED_CODE:
+        for lanes in (32, 16, 8):
+            size = 8 * lanes * plan.max_components
+            if size + static <= LARGEST_SHARED:
+                both = 2 * size if 2 * size + static <= LARGEST_SHARED else size
+                return ProductLayout(lanes, THREADS, both, static)
+    return ProductLayout(TILE, THREADS, 0, static)
+
+
+def node_code(kernel: KernelPlan) -> int:
+    """Straight-line code of one product."""
+    return len(kernel.pairs) + sum(map(len, kernel.terms)) + 20
+
+
+def adjoint_code(kernel: KernelPlan) -> int:
+    """Straight-line code of the slopes of one factor."""
+    return len(kernel.pairs) + sum(map(len, kernel.adjoint)) + 20
+
+
+def product_code(plan: Plan) -> int:
+    """Straight-line code of the whole product stage."""
+    kernels = {kernel.name: kernel for kernel in plan.kernels}
+    names = {(step.level, step.kernel) for shape in plan.shapes for step in shape.steps}
+    return sum(node_code(kernels[name]) + 2 * adjoint_code(kernels[name]) for _, name in names) + 1000
