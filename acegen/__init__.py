@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acegen.errors import AcegenError, BuildError, InputError, LoadError, PotentialError, SpecError
+    from acegen.fitting.fit import fit
+    from acegen.fitting.fitted import Fitted
     from acegen.loader import Bundle, compile, load
     from acegen.runtime.evaluation import Evaluation
     from acegen.runtime.graph import GraphBatch
@@ -19,6 +21,7 @@ __all__ = [
     "BuildError",
     "Bundle",
     "Evaluation",
+    "Fitted",
     "GraphBatch",
     "InputError",
     "LoadError",
@@ -27,6 +30,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "fit",
     "load",
 ]
 
@@ -40,6 +44,8 @@ _HOMES = {
     "SpecError": "acegen.errors",
     "Bundle": "acegen.loader",
     "compile": "acegen.loader",
+    "fit": "acegen.fitting.fit",
+    "Fitted": "acegen.fitting.fitted",
     "load": "acegen.loader",
     "Evaluation": "acegen.runtime.evaluation",
     "GraphBatch": "acegen.runtime.graph",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acegen.basis.fold import fold_order_one
+from acegen.basis.kept import kept_arrays
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.cuda import render_cuda
 from acegen.emit.environment import templates_digest
@@ -101,7 +102,8 @@ def compile_files(
         text, record = render_cuda(plan)
         texts = (*texts, text)
     progress("bundle")
-    files, manifest, binary = bundle_files(source, plan, texts, record)
+    kept = kept_arrays(Path(path), source.potential)
+    files, manifest, binary = bundle_files(source, plan, texts, record, kept)
     return Compiled(source, plan, files, manifest, binary)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from acegen.basis.coupled import enumerate_potential
 from acegen.basis.tabulate import tabulate
 from acegen.errors import SpecError
+from acegen.linear.ace_jax import read_ace_jax
+from acegen.linear.acepotentials import read_acepotentials
 from acegen.pace.read import read_pace
 from acegen.potential import Potential
 from acegen.spec.files import is_pace_text
@@ -17,7 +19,8 @@ from acegen.spec.read import read_spec
 # keys of potentials at the top level, which no specification has
 _YACE_KEY = re.compile(r"^\{?[\"']?(functions|embeddings)[\"']?\s*:", re.MULTILINE)
 _BBASIS_KEY = re.compile(r"^\{?[\"']?(deltaSplineBins)[\"']?\s*:", re.MULTILINE)
-SUFFIXES = (".yace", ".ace", ".yaml", ".yml")
+SUFFIXES = (".yace", ".ace", ".yaml", ".yml", ".npz", ".json")
+_LINEAR = {".npz": read_ace_jax, ".json": read_acepotentials}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,13 +34,16 @@ class Input:
 
 
 def read_input(path: Path) -> Input:
-    """Read a basis specification or a fitted PACE potential.
+    """Read a basis specification, a fitted PACE potential or a fitted linear model of another program.
 
     Raises:
         SpecError, PotentialError: the file breaks a rule.
     """
     if path.suffix not in SUFFIXES:
         raise SpecError(f"{path}: unknown kind of input {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if path.suffix in _LINEAR:
+        potential = _LINEAR[path.suffix](path)
+        return Input(potential, potential, "float64", ())
     if path.suffix in (".yace", ".ace") or _is_pace_yaml(path):
         potential = read_pace(path)
         return Input(potential, potential, "float64", ())

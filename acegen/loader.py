@@ -17,6 +17,7 @@ from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
 
 if TYPE_CHECKING:
+    from acegen.runtime.kept import ActiveSetIn
     from acegen.runtime.loaded import LoadedModel
     from acegen.runtime.model import Model
 
@@ -76,13 +77,22 @@ def load(
     device: Literal["cpu"] = "cpu",
     precision: str | None = None,
     threads: int | None = None,
+    active_set: ActiveSetIn | None = None,
 ) -> Model: ...
 @overload
 def load(
-    path: str | os.PathLike[str], device: str, precision: str | None = None, threads: int | None = None
+    path: str | os.PathLike[str],
+    device: str,
+    precision: str | None = None,
+    threads: int | None = None,
+    active_set: ActiveSetIn | None = None,
 ) -> LoadedModel: ...
 def load(
-    path: str | os.PathLike[str], device: str = "cpu", precision: str | None = None, threads: int | None = None
+    path: str | os.PathLike[str],
+    device: str = "cpu",
+    precision: str | None = None,
+    threads: int | None = None,
+    active_set: ActiveSetIn | None = None,
 ) -> LoadedModel:
     """Load a bundle folder, or any input `acegen.compile` takes (compiled once, into the user's cache).
 
@@ -91,10 +101,13 @@ def load(
         device: "cpu", "cuda" (the first device) or "cuda:<number>".
         precision: "float64" or "float32"; None: what the bundle or the input asks for.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
+        active_set: for extrapolation grades: an `.asi` file, or an inverse matrix per species; None: what the bundle
+            or the weights file holds, for a PACE potential `x.yaml` the file `x.asi` beside it.
 
     Raises:
         LoadError: nothing to load there, or a damaged bundle.
         SpecError, PotentialError, BuildError: as for `acegen.compile`.
+        InputError: the active set does not fit the model.
     """
     source = _existing(path)
     targets: tuple[str, ...] = ("c",)
@@ -104,7 +117,10 @@ def load(
         cuda_backend(device)  # what is missing is said before anything is compiled
         targets = ("c", "cuda")
     folder = source if source.is_dir() else _compiled(source, precision, targets)
-    return load_bundle(folder, device, precision, threads)
+    model = load_bundle(folder, device, precision, threads)
+    if active_set is not None:
+        model.active_set = active_set
+    return model
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

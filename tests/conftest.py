@@ -11,6 +11,11 @@ import pytest
 from kernels import Kernels
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What takes longer than the tests of every day."""
+    parser.addoption("--every-kernel", action="store_true", help="CUDA kernels of all potentials and specifications")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled kernels of one run go to a folder of its own unless ACEGEN_CACHE is set."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ase
 import numpy as np
@@ -44,8 +42,10 @@ class CudaSource:
         return CudaSource(file.text, record, plan.species, cutoff)
 
     def save(self, folder: Path, graph: GraphBatch) -> None:
-        """Everything that `main` below needs."""
+        """Everything that cuda_sanitized.py needs."""
         arrays, sizes = graph_arrays(graph, self.record.n_species)
+        outputs = empty_outputs(self.record, sizes, PROPERTIES)
+        (folder / "outputs.json").write_text(json.dumps({name: array.shape for name, array in outputs.items()}))
         kept = {name: array for name, array in arrays.items() if array is not None}
         np.savez(folder / "graph.npz", **kept)
         (folder / "sizes.json").write_text(json.dumps(sizes))
@@ -125,20 +125,3 @@ def small_batch(model: Model, repeats: tuple[int, int, int] = (2, 2, 2), seed: i
     crystal = lattice(model, repeats, seed)
     cluster = lattice(model, (1, 2, 3), seed + 1, pbc=False, species=model.species[::-1])
     return GraphBatch.from_atoms([crystal, lone, cluster], model)
-
-
-def main(folder: Path) -> None:
-    """Run a saved case under the sanitizers and keep the outputs."""
-    record = Record.from_json(json.loads((folder / "record.json").read_text()))
-    sizes: dict[str, int] = json.loads((folder / "sizes.json").read_text())
-    with np.load(folder / "graph.npz") as archive:
-        arrays: dict[str, Any] = dict(archive)
-    module = HostModule((folder / "kernels.cu").read_text(), LIGHT, sanitize=True)
-    outputs = empty_outputs(record, sizes, PROPERTIES)
-    run_record(record, module, {**arrays, **outputs}, sizes, "random")
-    np.savez(folder / "outputs.npz", **outputs)
-    print("no finding")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

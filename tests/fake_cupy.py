@@ -1,6 +1,8 @@
-"""A module that behaves like CuPy as far as acegen calls it: NumPy arrays that claim to be on a device.
+"""A module that behaves like CuPy 14 as far as acegen calls it: arrays in "device memory", kernels on the host shim.
 
-Kernels run on the host shim; allocations are counted, so that memory can run out.
+As strict as CuPy, or stricter: no array becomes a NumPy array unasked or mixes with one, every array is used on the
+device it lies on, nothing is allocated or waited for while launches are captured, empty arrays have no maximum.
+Allocations are counted, so that memory can run out.
 """
 
 from __future__ import annotations
@@ -9,38 +11,24 @@ import contextlib
 import types
 
 import numpy as np
+from fake_cupy_array import Array, FakeError, OutOfMemoryError, plain
 
 from acegen.testing.host import HostModule
 
-
-class OutOfMemoryError(Exception):
-    """As cupy.cuda.memory.OutOfMemoryError."""
-
-
-class Array(np.ndarray):
-    """An array "in device memory"."""
-
-    @property
-    def __cuda_array_interface__(self):
-        return self.__array_interface__
-
-    @property
-    def device(self):
-        return types.SimpleNamespace(id=0)
-
-    def set(self, array):
-        assert type(array) is np.ndarray and array.dtype == self.dtype
-        self[...] = array
+_PLAIN_SHARED = 48 * 1024
 
 
 class FakeCupy(types.ModuleType):
     """The module; `limit` is the size in bytes above which an allocation fails."""
 
+    ndarray = Array
+
     def __init__(self, n_devices=2, limit=None):
         super().__init__("cupy")
-        self.limit, self.n_devices = limit, n_devices
+        self.limit, self.n_devices, self.current = limit, n_devices, 0
         self.captured, self.replayed, self.loaded, self.released = 0, 0, [], 0
-        self.capturing = None
+        self.capturing = None  # launches of the stream that records them
+        self.stream = None  # the current one, None: the default stream
         runtime = types.SimpleNamespace(
             getDeviceCount=lambda: self.n_devices,
             runtimeGetVersion=lambda: 13000,
@@ -48,46 +36,111 @@ class FakeCupy(types.ModuleType):
         )
         self.cuda = types.SimpleNamespace(
             runtime=runtime,
-            Device=Device,
-            Stream=lambda non_blocking: Stream(self),
+            Device=lambda index: Device(self, index),
+            Stream=lambda non_blocking: Stream(self, non_blocking),
             memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         )
         self.sources = {}  # path of a "cubin" -> source
 
-    def __getattr__(self, name):
-        function = getattr(np, name)
-        if not callable(function) or isinstance(function, type):
-            return function
+    def made(self, values):
+        """A new array of the current device that holds `values`."""
+        if self.capturing is not None:
+            raise FakeError("allocation while launches are captured")
+        if self.limit is not None and values.nbytes > self.limit:
+            raise OutOfMemoryError(f"Out of memory allocating {values.nbytes:,} bytes")
+        return Array(self, values, self.current)
 
-        def wrapped(*arguments, **options):
-            return self._own(function(*arguments, **options))
-
-        return wrapped
-
-    def _own(self, value):
-        return value.view(Array) if isinstance(value, np.ndarray) else value
-
-    def empty(self, shape, dtype):
-        n_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if self.limit is not None and n_bytes > self.limit:
-            raise OutOfMemoryError(f"Out of memory allocating {n_bytes:,} bytes")
+    def empty(self, shape, dtype=float, order="C"):
+        assert order == "C"
         fill = np.nan if np.dtype(dtype).kind == "f" else -1
-        return np.full(shape, fill, dtype).view(Array)
+        return self.made(np.full(shape, fill, dtype))
 
-    def array(self, value, order="C"):
-        made = self.empty(np.shape(value), np.asarray(value).dtype)
-        made[...] = value
-        return made
+    def zeros(self, shape, dtype=float):
+        return self.made(np.zeros(shape, dtype))
+
+    def full(self, shape, fill_value, dtype=None):
+        return self.made(np.full(shape, fill_value, dtype))
+
+    def arange(self, start, stop=None, step=1, dtype=None):
+        return self.made(np.arange(start, stop, step, dtype=dtype))
+
+    def empty_like(self, prototype):
+        return self.empty(prototype.shape, prototype.dtype)
+
+    def array(self, value, dtype=None, copy=True, order="K"):
+        assert copy is True and order in ("C", "K")
+        if isinstance(value, Array):
+            return self.made(np.array(value.used(), dtype))
+        self.waiting()
+        return self.made(np.array(value, dtype, order=order))
 
     def asarray(self, value):
-        assert isinstance(value, Array)
-        return value
+        if isinstance(value, Array):
+            return value
+        if not hasattr(value, "__cuda_array_interface__"):
+            return self.array(value)
+        holder = types.SimpleNamespace(__array_interface__=value.__cuda_array_interface__)
+        return Array(self, np.asarray(holder), self.current)
+
+    def from_dlpack(self, tensor):
+        kind, index = tensor.__dlpack_device__()
+        if kind not in (2, 13):
+            raise BufferError("CPU tensors cannot be imported without a copy")
+        return Array(self, tensor.array, index)
 
     def asnumpy(self, array):
-        assert isinstance(array, Array)
-        return np.array(array.view(np.ndarray))
+        if not isinstance(array, Array):
+            raise FakeError(f"asnumpy of a {type(array).__name__}: no need")
+        return array.get()
 
-    def RawModule(self, path):
+    def ascontiguousarray(self, array):
+        values = array.used()
+        return array if values.flags.c_contiguous else self.made(np.ascontiguousarray(values))
+
+    def concatenate(self, arrays):
+        if not all(isinstance(array, Array) for array in arrays):
+            raise TypeError("Only cupy arrays can be concatenated")
+        return self.made(np.concatenate([array.used() for array in arrays]))
+
+    def argsort(self, array, axis=-1, kind=None):
+        if kind not in (None, "stable"):
+            raise ValueError(f"Unsupported kind {kind!r}")
+        return self.made(np.argsort(array.used(), axis=axis, kind="stable"))
+
+    def searchsorted(self, a, v, side="left"):
+        if not isinstance(a, Array) or not isinstance(v, Array | int | float):
+            raise NotImplementedError("Only int or ndarray are supported for a")
+        return self.made(np.searchsorted(a.used(), plain(v), side=side))
+
+    def bincount(self, x, minlength=None):
+        self.waiting()
+        return self.made(np.bincount(x.used(), minlength=minlength))
+
+    def unique(self, array, return_inverse=False):
+        self.waiting()
+        found = np.unique(array.used(), return_inverse=return_inverse)
+        return tuple(self.made(one) for one in found) if return_inverse else self.made(found)
+
+    def cumsum(self, array):
+        return self.made(np.cumsum(array.used()))
+
+    def abs(self, array):
+        return self.made(np.abs(array.used()))
+
+    def isfinite(self, array):
+        return self.made(np.isfinite(array.used()))
+
+    def argmax(self, array):
+        array.refuse_empty("argmax")
+        return self.made(np.array(np.argmax(array.used())))
+
+    def waiting(self):
+        """What makes the host wait for the device is not allowed during a capture."""
+        if self.capturing is not None:
+            raise FakeError("operation not permitted when stream is capturing")
+
+    def RawModule(self, *, path):
+        assert type(path) is str
         return Module(self, self.sources[path])
 
     def get_default_memory_pool(self):
@@ -98,65 +151,97 @@ class FakeCupy(types.ModuleType):
 
 
 class Device:
-    def __init__(self, index):
-        self.id = index
+    """As cupy.cuda.Device: `with` makes it the current one."""
+
+    def __init__(self, cupy, index):
+        self._cupy, self.id, self._before = cupy, index, []
         self.compute_capability = "90"
 
     def __enter__(self):
+        self._before.append(self._cupy.current)
+        self._cupy.current = self.id
         return self
 
     def __exit__(self, *error):
-        return None
+        self._cupy.current = self._before.pop()
 
     def synchronize(self):
-        pass
+        self._cupy.waiting()
 
 
 class Module:
-    """As cupy.RawModule: kernels take device arrays and NumPy scalars of 8 bytes only."""
+    """As cupy.RawModule."""
 
     def __init__(self, cupy, source):
         self._cupy = cupy
         self._module = HostModule(source)
 
     def get_function(self, kernel):
-        def start(grid, block, arguments, shared_mem=0):
-            kinds = self._module.parameters(kernel)
-            given = [_plain(kind, value) for kind, value in zip(kinds, arguments, strict=True)]
-            work = lambda: self._module.launch(kernel, grid, block, given, shared=shared_mem)  # noqa: E731
-            if self._cupy.capturing is None:
-                work()
-            else:
-                self._cupy.capturing.append(work)
-
-        return start
+        return Kernel(self._cupy, self._module, kernel)
 
 
-def _plain(kind, value):
-    if isinstance(value, Array):
-        return value.view(np.ndarray)
-    assert isinstance(value, np.generic) and value.itemsize == 8, "an argument CuPy cannot pass"
-    if kind.startswith("value"):
-        return value
-    assert value == 0
-    return None
+class Kernel:
+    """As cupy.RawKernel: takes device arrays and NumPy scalars of 8 bytes only, and does not look at their kinds."""
+
+    def __init__(self, cupy, module, name):
+        self._cupy, self._module, self._name = cupy, module, name
+        self._kinds = module.parameters(name)
+        self.max_dynamic_shared_size_bytes = _PLAIN_SHARED
+
+    def __call__(self, grid, block, arguments, *, shared_mem=0):
+        assert type(grid) is tuple and type(block) is tuple and type(arguments) is tuple
+        assert min(*grid, *block) > 0 and grid[0] < 2**31
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise FakeError("invalid argument: more shared memory than the function may use")
+        given = [self._passed(kind, value) for kind, value in zip(self._kinds, arguments, strict=True)]
+        cupy = self._cupy
+
+        def work():
+            self._module.launch(self._name, grid[0], block[0], given, shared=shared_mem)
+
+        if cupy.stream is not None and cupy.stream.capturing:
+            cupy.capturing.append(work)
+        else:
+            cupy.waiting()
+            work()
+
+    def _passed(self, kind, value):
+        if isinstance(value, Array):
+            values = value.used()
+            if not values.flags.c_contiguous:
+                raise FakeError("a strided array: the kernel would see its memory, not its elements")
+            return values
+        if not isinstance(value, np.generic) or value.itemsize != 8:
+            raise TypeError(f"Unsupported type {type(value)}")
+        if kind.startswith("value"):
+            return value
+        assert value == 0
+        return None
 
 
 class Stream(contextlib.AbstractContextManager):
-    def __init__(self, cupy):
-        self._cupy = cupy
+    """As cupy.cuda.Stream, for captures only."""
+
+    def __init__(self, cupy, non_blocking):
+        assert non_blocking  # the default stream would wait for a capture, which ends it
+        self._cupy, self.capturing, self._before = cupy, False, None
+
+    def __enter__(self):
+        self._before, self._cupy.stream = self._cupy.stream, self
+        return self
 
     def __exit__(self, *error):
-        return None
+        self._cupy.stream = self._before
 
     def begin_capture(self):
-        self._cupy.capturing = []
+        self._cupy.capturing, self.capturing = [], True
 
     def end_capture(self):
-        works, self._cupy.capturing = self._cupy.capturing, None
+        works, self._cupy.capturing, self.capturing = self._cupy.capturing, None, False
         self._cupy.captured += 1
 
         def launch():
+            self._cupy.waiting()
             self._cupy.replayed += 1
             for work in works:
                 work()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from fake_cupy import FakeCupy
 from pair_cuda import SOURCE, record
 from pair_kernel import DEPTH, reference, write_bundle
@@ -108,11 +109,52 @@ def test_every_property_is_that_of_the_cpu(model, on_cpu):
 def test_launches_follow_what_is_asked_for(on_cpu):
     backend = HostBackend()
     model = device_model(on_cpu, backend)
-    model.evaluate(structures(), "energy")
+    model.evaluate(GraphBatch.from_atoms(structures(), model), "energy")
     assert backend.launched == ["pool", "product", "product", "sums"]
     backend.launched.clear()
-    model.evaluate(structures()[4], ("forces",))  # one Au atom: no tile of Cu, so that launch is left out
+    lone = GraphBatch.from_atoms(structures()[4], model)  # one Au atom: no tile of Cu, so that launch is left out
+    model.evaluate(lone, ("forces",))
     assert backend.launched == ["pool", "product", "gradient", "gather", "sums"]
+
+
+def test_neighbours_of_structures_are_searched_on_the_device(on_cpu):
+    """On the host only where the order of its edges is asked for, or where the memory is short."""
+    frames, backend = structures(), HostBackend()
+    model = device_model(on_cpu, backend)
+    same(model.evaluate(frames), on_cpu.evaluate(frames), ("energy", "forces", "virial"))
+    assert {"bin", "count", "reverse_edges", "pool"} <= set(backend.launched)
+    backend.launched.clear()
+    same(model.evaluate(frames, ALL), on_cpu.evaluate(frames, ALL))
+    assert "count" not in backend.launched
+    backend.memory = 5000
+    many = frames[2:] * 12
+    same(model.evaluate(many), on_cpu.evaluate(many), ("energy", "forces", "virial"))
+    with pytest.raises(InputError, match=r"atoms\[1\]: atom 0 is H, expected one of Cu, Au"):
+        model.evaluate([frames[0], Atoms("H")])
+    bad = frames[0].copy()
+    bad.positions[1] = np.inf
+    with pytest.raises(InputError, match=r"atoms\.positions: expected finite numbers"):
+        model.evaluate(bad)
+
+
+def test_single_sites(model, on_cpu):
+    """Energy and gradient of one centre, as the CPU gives them; wrong arguments in the same words."""
+    stream = np.random.default_rng(4)
+    around, vectors = stream.integers(0, 2, 9), stream.normal(size=(9, 3)) * 2.0
+    for species in (0, 1):
+        found, wanted = model.site(species, around, vectors), on_cpu.site(species, around, vectors)
+        assert type(found[0]) is float and type(found[1]) is np.ndarray
+        np.testing.assert_allclose(found[0], wanted[0], rtol=1e-13)
+        np.testing.assert_allclose(found[1], wanted[1], rtol=0, atol=1e-13 * np.abs(wanted[1]).max())
+    assert model.site(1, [], np.zeros((0, 3)))[0] == on_cpu.site(1, [], np.zeros((0, 3)))[0]
+    wrong = ((2, around, vectors), (True, around, vectors), (0, around + 1, vectors), (0, around, vectors[1:]))
+    for arguments in (*wrong, (0, around, vectors * 0.0)):
+        sentences = []
+        for each in (model, on_cpu):
+            with pytest.raises(InputError) as told:
+                each.site(*arguments)
+            sentences.append(str(told.value))
+        assert sentences[0] == sentences[1]
 
 
 def test_float32_changes_the_arithmetic_only(on_cpu):
@@ -358,10 +400,76 @@ def test_arrays_of_other_libraries_are_taken_by_dlpack(on_cpu, cupy):
     given = arrays_of(GraphBatch.from_atoms(structures()[0], on_cpu))
     held = np.array(given["positions"])
     for kind, on_device in ((1, False), (2, True)):
-        cupy.from_dlpack = lambda tensor: cupy._own(tensor.array)
         graph = model.graph(**{**given, "positions": Tensor(held, kind)})
-        assert np.shares_memory(graph.positions, held) == on_device
+        assert np.shares_memory(graph.positions.values, held) == on_device
         assert hasattr(model.evaluate(graph).forces, "__cuda_array_interface__") == on_device
+
+
+def test_another_device_than_the_current_one(on_cpu, cupy):
+    """Everything a model does happens on its own device, whatever the current one is."""
+    model = device_model(on_cpu, cuda_backend("cuda:1"))
+    frames = structures()
+    graph = GraphBatch.from_atoms(frames, on_cpu)
+    wanted = on_cpu.evaluate(graph, ALL)
+    with cupy.cuda.Device(1):
+        arrays = {name: cupy.array(array) for name, array in arrays_of(graph).items()}
+    made = model.graph(**arrays)
+    same(model.evaluate(made, ALL), wanted)
+    same(model.evaluate(made.with_positions(arrays["positions"]), ALL), wanted)
+    same(model.evaluate(made.with_positions(np.asfortranarray(graph.positions)), ALL), wanted)
+    same(model.evaluate(frames), wanted, ("energy", "forces", "virial"))
+    atoms = frames[0].copy()
+    atoms.calc = model.calculator()
+    for step in range(4):
+        np.testing.assert_allclose(atoms.get_forces(), on_cpu.evaluate(atoms, "forces").forces, atol=1e-13)
+        atoms.rattle(0.01, seed=step)
+        if step == 2:
+            atoms.set_cell(atoms.cell * 1.001, scale_atoms=True)
+    assert atoms.calc.n_lists == 1
+    assert np.isfinite(model.site(0, [1], [[2.5, 0, 0]])[0])
+    cupy.limit = 4000
+    many = GraphBatch.from_atoms(frames[2:] * 12, on_cpu)
+    same(model.evaluate(many, ALL), on_cpu.evaluate(many, ALL))
+    assert cupy.current == 0
+
+
+def test_arrays_without_elements(on_cpu, cupy):
+    """No edge, no atom, no structure: of an empty array CuPy knows no maximum."""
+    model = device_model(on_cpu, cuda_backend("cuda"))
+    nothing = cupy.zeros((0, 3))
+    for n_atoms, counts in ((0, []), (0, [0, 0]), (3, [2, 1])):
+        species = cupy.zeros(n_atoms, np.int32)
+        ends = cupy.zeros(0, np.int64)
+        made = model.graph(
+            species=species,
+            positions=cupy.zeros((n_atoms, 3)),
+            edge_from=ends,
+            edge_to=ends,
+            shifts=nothing,
+            n_atoms=np.array(counts, np.int64),
+        )
+        vectors = model.graph(species=species, edge_vectors=nothing, edge_from=ends, edge_to=ends, n_atoms=counts)
+        for graph in (made, vectors):
+            found = model.evaluate(graph, ALL)
+            assert found.forces.shape == (n_atoms, 3) and found.energy.shape == (len(counts),)
+            assert not found.virial.get().any() and found.edge_gradients.shape == (0, 3)
+    lone = Atoms("Cu2", [(0, 0, 0), (50.0, 0, 0)])
+    for frames in ([], [Atoms()], lone, [lone, Atoms(), lone]):
+        same(model.evaluate(frames), on_cpu.evaluate(frames), ("energy", "forces", "virial"))
+
+
+def test_a_walk_repeats_its_launches(on_cpu, cupy):
+    """Positions go into one array on the device, so that the launches are recorded once."""
+    model = device_model(on_cpu, cuda_backend("cuda"))
+    atoms = structures()[0]
+    atoms.calc = model.calculator()
+    for step in range(5):
+        np.testing.assert_allclose(atoms.get_forces(), on_cpu.evaluate(atoms, "forces").forces, atol=1e-13)
+        atoms.rattle(0.01, seed=step)
+    assert (cupy.captured, cupy.replayed, atoms.calc.n_lists) == (1, 4, 1)
+    atoms.numbers[:] = 79
+    np.testing.assert_allclose(atoms.get_forces(), on_cpu.evaluate(atoms, "forces").forces, atol=1e-13)
+    assert atoms.calc.n_lists == 2
 
 
 def test_atoms_that_move(model, on_cpu):

@@ -53,7 +53,7 @@ def _expansion(ms: tuple[int, ...], slots: tuple[int, ...]) -> tuple[tuple[Monom
     return tuple((key, count * scale) for key, count in total.items() if count)
 
 
-def _real_polynomial(ms: np.ndarray, coefficients: np.ndarray, slots: tuple[int, ...]) -> dict[Monomial, float]:
+def real_polynomial(ms: np.ndarray, coefficients: np.ndarray, slots: tuple[int, ...]) -> dict[Monomial, float]:
     """Collected real monomials; cancellation noise is dropped."""
     total: dict[Monomial, float] = {}
     for row, coefficient in zip(ms.tolist(), coefficients.tolist(), strict=True):
@@ -64,9 +64,9 @@ def _real_polynomial(ms: np.ndarray, coefficients: np.ndarray, slots: tuple[int,
 
 @cache
 def _pattern(shape: tuple[int, ...], ms: bytes, kind: str, coefficients: bytes, slots: tuple[int, ...]) -> Terms:
-    """`_real_polynomial` of a function given by its bytes: bodies that differ only in n share it."""
+    """`real_polynomial` of a function given by its bytes: bodies that differ only in n share it."""
     rows = np.frombuffer(ms, kind).reshape(shape)
-    return tuple(_real_polynomial(rows, np.frombuffer(coefficients, np.float64), slots).items())
+    return tuple(real_polynomial(rows, np.frombuffer(coefficients, np.float64), slots).items())
 
 
 def _polynomial(function: BasisFunction) -> tuple[list[int], Terms]:
@@ -99,7 +99,7 @@ def _n_monomials(groups: Groups) -> int:
     slots = tuple(slot for slot, (_, k) in enumerate(groups) for _ in range(k))
     keys: set[Monomial] = set()
     for ms, coefficients in half_terms(groups):
-        keys.update(_real_polynomial(ms, coefficients, slots))
+        keys.update(real_polynomial(ms, coefficients, slots))
     return len(keys)
 
 

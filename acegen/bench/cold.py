@@ -21,9 +21,9 @@ _GENERATE = """
 import sys
 from acegen.compiler import compile_bundle
 from acegen.errors import AcegenError
-source, out, precision, form, products = sys.argv[1:]
+source, out, precision, form, products, *targets = sys.argv[1:]
 try:
-    compile_bundle(source, out, precision, form, products)
+    compile_bundle(source, out, precision, form, products, targets=targets)
 except AcegenError as error:
     sys.exit(f"acegen: {error}")
 """
@@ -51,25 +51,11 @@ def make_kernel(
         InputError: form or products asked of a bundle, whose code is already written.
         BuildError: no compiler, or it failed.
     """
-    generate = None
-    folder = source
-    if source.is_dir():
-        if (form, products) != ("auto", "auto"):
-            raise InputError(f"{source}: --form and --products need an input, found a bundle (its code is written)")
-    else:
-        folder = scratch / f"{source.stem}-{precision}-{form}-{products}"
-        start = time.perf_counter()
-        # -P: a checkout in the working folder is not the acegen that is installed
-        command = [sys.executable, "-P", "-c", _GENERATE, str(source), str(folder), precision, form, products]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise InputError(last.removeprefix("acegen: "))
-        generate = time.perf_counter() - start
+    folder, generate = make_bundle(source, scratch, precision, form, products, ("c",))
     if cached:
         model, seconds = load_bundle(folder, "cpu", precision, threads), None
     else:
-        with _private_cache(scratch / "cache"):
+        with private_cache(scratch / "cache"):
             cached_flags(find_compiler(), cache_folder())  # before the clock: probing is done once per machine
             start = time.perf_counter()
             model = load_bundle(folder, "cpu", precision, threads)
@@ -78,8 +64,32 @@ def make_kernel(
     return Made(model, generate, seconds, size)
 
 
+def make_bundle(
+    source: Path, scratch: Path, precision: str, form: str, products: str, targets: tuple[str, ...]
+) -> tuple[Path, float | None]:
+    """Bundle folder of `source` and the seconds it took to write it; a folder is taken as it is, None seconds.
+
+    Raises:
+        InputError: the input breaks a rule; form or products asked of a bundle, whose code is already written.
+    """
+    if source.is_dir():
+        if (form, products) != ("auto", "auto"):
+            raise InputError(f"{source}: --form and --products need an input, found a bundle (its code is written)")
+        return source, None
+    folder = scratch / f"{source.stem}-{precision}-{form}-{products}"
+    start = time.perf_counter()
+    # -P: a checkout in the working folder is not the acegen that is installed
+    arguments = [str(source), str(folder), precision, form, products, *targets]
+    command = [sys.executable, "-P", "-c", _GENERATE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(last.removeprefix("acegen: "))
+    return folder, time.perf_counter() - start
+
+
 @contextmanager
-def _private_cache(folder: Path) -> Iterator[None]:
+def private_cache(folder: Path) -> Iterator[None]:
     """Let compiled libraries go to an empty cache."""
     before = os.environ.get("ACEGEN_CACHE")
     os.environ["ACEGEN_CACHE"] = str(folder)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from acegen.bench.bandwidth import level_of
 from acegen.bench.census import Census
-from acegen.bench.counting import DIVISION, ROOT, section_operations
+from acegen.plan.counting import DIVISION, ROOT, section_operations
 from acegen.plan.types import BondPlan, CentrePlan, EdgePlan, KernelPlan, Plan, RadialPlan, ShapePlan
 
 STAGES = ("gather", "radial", "harmonics", "pooling", "mixing", "products", "adjoint", "contraction", "finish")

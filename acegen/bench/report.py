@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from acegen.bench.cuda_report import device_markdown
 from acegen.bench.peers import NAMES
+from acegen.bench.predict import prediction_markdown
 from acegen.bench.report_floors import around_markdown, floors_markdown, sizes_markdown
 from acegen.bench.session import FORMAT, Record
 from acegen.errors import InputError
@@ -37,13 +39,23 @@ def read_records(paths: Sequence[Path]) -> list[Record]:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
             raise InputError(f"{path}: expected a record of `acegen bench --json`, found no JSON ({error})") from error
-        if not isinstance(record, dict) or record.get("format") != FORMAT or "runs" not in record:
+        known = isinstance(record, dict) and record.get("format") == FORMAT
+        if not known or not {"runs", "predictions"} & set(record):
             raise InputError(f"{path}: expected a record of `acegen bench --json` of format {FORMAT}, found another")
         records.append(record)
     return records
 
 
 def markdown_of(records: Sequence[Record]) -> str:
+    """Tables of the CPU, of cards, and of predictions for cards, each where there are such records."""
+    on_cpu = [record for record in records if "kind" not in record]
+    lines = [cpu_markdown(on_cpu)] if on_cpu else []
+    lines += device_markdown([record for record in records if record.get("kind") == "cuda"])
+    lines += prediction_markdown([record for record in records if record.get("kind") == "prediction"])
+    return "\n".join(lines).lstrip("\n")
+
+
+def cpu_markdown(records: Sequence[Record]) -> str:
     """One row per record, largest size, one thread; the machines below; then floors and sizes where recorded."""
     header = ["potential", "neighbours", "functions", "f64 µs/atom (min)", "of peak", "f32 µs/atom (min)", "f64/f32"]
     peers = [peer for peer in NAMES if any(run["evaluator"] == peer for one in records for run in one["runs"])]

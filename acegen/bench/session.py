@@ -24,6 +24,7 @@ from acegen.bench.peers import NATIVE, PeerProcess
 from acegen.bench.roofs import measure_floors
 from acegen.bench.structures import RATTLE, build_structure, choose_crystal
 from acegen.runtime.graph import GraphBatch
+from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.model import Model
 
 FORMAT = 1
@@ -80,7 +81,7 @@ def measure(wanted: Wanted, progress: Callable[[str], None] = lambda text: None)
             "format": FORMAT,
             "machine": machine,
             "peak": {},
-            "potential": _potential(model, wanted.source),
+            "potential": potential_record(model, wanted.source),
             "crystal": {**asdict(crystal), "rattle": wanted.rattle, "skin": SKIN},
             "kernels": [{**_kernel(one), "form": wanted.form, "products": wanted.products} for one in made],
             "runs": [],
@@ -118,7 +119,7 @@ def _measure_size(
     ours = [(model, threads) for model in models for threads in wanted.threads]
     contenders: list[Contender] = [KernelContender(model, graph, threads) for model, threads in ours]
     reference = models[0].evaluate(graph)
-    counts = _neighbours(models[0], graph)
+    counts = mean_neighbours(models[0], graph)
     for model in models[1:]:
         results = {"energy": model.evaluate(graph).energy[0], "forces": model.evaluate(graph).forces}
         record["agreement"].append(_agreement(model.precision, "the same model", True, results, reference, graph))
@@ -147,7 +148,7 @@ def _measure_size(
         timings = alternate(contenders, clocks, wanted.repeats, between)
     for (model, threads), timing in zip(ours, timings, strict=False):
         run = _run("acegen", model.precision, threads, timing, graph, counts)
-        useful = _operations(model, counts["neighbours"]) * graph.n_atoms
+        useful = useful_operations(model, counts["neighbours"]) * graph.n_atoms
         run["gflops"] = round(2e-9 * useful / timing.median, 3)
         record["runs"].append(run)
     for name, timing in zip(names, timings[len(ours) :], strict=True):
@@ -210,7 +211,8 @@ def _agreement(
     return line
 
 
-def _potential(model: Model, source: Path) -> dict[str, Any]:
+def potential_record(model: LoadedModel, source: Path) -> dict[str, Any]:
+    """What a record says of the potential."""
     manifest = model.manifest
     return {
         "name": source.stem,
@@ -234,14 +236,14 @@ def _kernel(made: Made) -> dict[str, Any]:
     }
 
 
-def _neighbours(model: Model, graph: GraphBatch) -> dict[str, float]:
+def mean_neighbours(model: LoadedModel, graph: GraphBatch) -> dict[str, float]:
     """Mean neighbours inside the cutoff and in the list, per atom."""
     inside = int(np.count_nonzero(edges_inside(graph, model.cutoffs)))
     atoms = max(1, graph.n_atoms)
     return {"neighbours": round(inside / atoms, 2), "listed": round(graph.n_edges / atoms, 2)}
 
 
-def _operations(model: Model, neighbours: float) -> float:
+def useful_operations(model: LoadedModel, neighbours: float) -> float:
     """Useful multiply-adds per atom: those per edge times the neighbours inside the cutoff, and the others."""
     counted = dict(model.manifest.operations)
     return counted.pop("edge", 0) * neighbours + sum(counted.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, positive
+from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, add_device, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
 
@@ -25,10 +25,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("bench", help="speed, share of the peak, compile time", description=_DESCRIPTION)
     add = parser.add_argument
     add("input", metavar="INPUT|DIR", type=Path, nargs="?", help="specification, potential or bundle folder")
-    add("--atoms", type=positive, default=2048, help="size of the structure (default: %(default)s)")
-    add("--sizes", type=_numbers, help="several sizes, e.g. 8,64,512 (instead of --atoms)")
+    add("--atoms", type=positive, help="size of the structure (default: 2048)")
+    add("--sizes", type=_numbers, help="several sizes, e.g. 8,64,512 (instead of --atoms; on a card 512 to 262,144)")
     choice = _one_of("precision", PRECISIONS)
-    add("--precision", type=choice, default=("float64",), help="float64,float32 or one of them (default: float64)")
+    add("--precision", type=choice, help="float64,float32 or one of them (default: float64)")
     add("--threads", type=_numbers, default=(1,), help="numbers of threads, e.g. 1,2 (default: 1)")
     add("--repeats", type=positive, default=7, help="samples of every evaluator (default: %(default)s)")
     add("--against", type=_one_of("peer", PEERS), default=(), help=f"other evaluators, of {','.join(PEERS)}")
@@ -42,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
     add("--rattle", type=_length, default=0.05, metavar="A", help="random displacement (default: %(default)s)")
     add("--floors", action="store_true", help="operations, bytes, least times and measured times by stage")
     add("--end-to-end", action="store_true", help="threads, a batch of small structures, few atoms, steps from ASE")
+    add_device(parser)
+    add("--predict", action="store_true", help="with --device cuda: from counted work and data sheets, needs no card")
+    add("--card", type=_words, metavar="NAME", help="to predict for: h200, h100, a100, v100, rtx4090 (default: h200)")
     add("--json", metavar="FILE", help="write the record to FILE, or to the terminal with -")
     add(
         "--plot",
@@ -68,23 +71,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         from acegen.bench.plot import write_plot
 
-        write_plot(arguments.plot, records)
+        on_cpu = [record for record in records if "kind" not in record]
+        if not on_cpu:
+            raise InputError("--plot: expected a record of the CPU among them, found none")
+        write_plot(arguments.plot, on_cpu)
     return 0
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure, print the text or the record."""
+    source = arguments.input.expanduser()
+    if not source.exists():
+        raise InputError(f"{source}: expected a specification, a potential or a bundle folder, found nothing")
+    if arguments.device != "cpu":
+        from acegen.cli.bench_cuda import measured
+
+        return measured(arguments, source)
+    if arguments.predict or arguments.card:
+        raise InputError("--predict: expected with --device cuda, found --device cpu")
     from acegen.bench.session import Wanted, measure
     from acegen.cli.bench_text import text_of
     from acegen.cli.output import to_json
 
-    source = arguments.input.expanduser()
-    if not source.exists():
-        raise InputError(f"{source}: expected a specification, a potential or a bundle folder, found nothing")
     wanted = Wanted(
         source=source,
-        sizes=arguments.sizes or (arguments.atoms,),
-        precisions=arguments.precision,
+        sizes=arguments.sizes or (arguments.atoms or 2048,),
+        precisions=arguments.precision or ("float64",),
         threads=arguments.threads,
         against=arguments.against,
         peer_python=arguments.peer_python,
@@ -117,6 +129,11 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(positive(part.strip()) for part in text.split(","))
 
 
+def _words(text: str) -> tuple[str, ...]:
+    """Words separated by commas, for argparse."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+
+
 def _length(text: str) -> float:
     """A length >= 0, for argparse."""
     try:
@@ -132,10 +149,10 @@ def _one_of(what: str, allowed: tuple[str, ...]) -> Callable[[str], tuple[str, .
     """Words separated by commas, for argparse."""
 
     def read(text: str) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in text.split(","))
+        words = _words(text)
         for word in words:
             if word not in allowed:
                 raise argparse.ArgumentTypeError(f"unknown {what} {word!r}, expected one of {', '.join(allowed)}")
-        return tuple(dict.fromkeys(words))
+        return words
 
     return read

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from acegen.runtime.evaluation import Evaluation
     from acegen.runtime.loaded import LoadedModel
 
-PROPERTIES = ("energy", "forces", "stress", "energies", "virial")
+PROPERTIES = ("energy", "forces", "stress", "energies", "virial", "gamma")
+_PER_ATOM = ("forces", "energies", "gamma")
 _DEFAULT = "energy,forces,stress"
 _ATOMS_PER_BATCH = 16384  # large structures are not worth batching, and their neighbour lists are large
 
@@ -40,6 +41,13 @@ def add_parser(subparsers: Any) -> None:
         default=_DEFAULT,
         help=f"comma-separated, of {', '.join(PROPERTIES)} (default: energy,forces, and stress of 3-D periodic cells)",
     )
+    parser.add_argument("--gamma", action="store_true", help="add the extrapolation grade of each atom")
+    parser.add_argument(
+        "--active-set",
+        metavar="x.asi",
+        type=Path,
+        help="active set of the grades (default: what the input holds, or the .asi file beside it)",
+    )
     parser.add_argument("--batch", metavar="N", type=positive, default=256, help="structures at a time (default: 256)")
     parser.add_argument("--threads", metavar="N", type=positive, help="threads (default: ACEGEN_THREADS or all cores)")
     add_device(parser)
@@ -50,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate in batches; the output appears under its name only when everything went well."""
     from acegen.cli.extxyz import count_frames, read_frames
 
-    wanted = _wanted(arguments.properties)
+    wanted = _wanted(arguments.properties + (",gamma" if arguments.gamma else ""))
     path: Path = arguments.structures
     if not arguments.input.expanduser().exists():
         raise LoadError(f"{arguments.input}: expected a bundle folder, a specification or a potential, found nothing")
@@ -59,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     with Progress(n_frames + 1) as progress:
         progress.step("load the model")
-        model = acegen.load(arguments.input, arguments.device, arguments.precision, arguments.threads)
+        model = acegen.load(
+            arguments.input, arguments.device, arguments.precision, arguments.threads, arguments.active_set
+        )
         done = 0
         with _written_aside(arguments.out) as file:
             for batch in _batches(read_frames(path), arguments.batch):
@@ -135,7 +145,7 @@ def _results(
         info["virial"] = out.virial[k]
     if "stress" in wanted and atoms.pbc.all() and atoms.cell.rank == 3:
         info["stress"] = -0.5 * (out.virial[k] + out.virial[k].T) / atoms.cell.volume
-    return info, {name: getattr(out, name)[part] for name in ("forces", "energies") if name in wanted}
+    return info, {name: getattr(out, name)[part] for name in _PER_ATOM if name in wanted}
 
 
 def _named(error: InputError, model: LoadedModel, batch: list[Atoms], path: Path, first: int) -> InputError:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from acegen import __version__
 from acegen.errors import AcegenError
 
-VERBS = ("compile", "info", "verify", "bench", "eval")  # modules acegen.cli.<verb>, loaded when needed
+VERBS = ("compile", "info", "verify", "bench", "eval", "fit")  # modules acegen.cli.<verb>, loaded when needed
 GOOD, CHECK_FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _DESCRIPTION = """Compiler for the Atomic Cluster Expansion: specification or fitted potential in, specialised C out.

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,20 @@ from acegen.record import Record
 
 
 def bundle_files(
-    source: Input, plan: Plan, texts: tuple[SourceFile, ...], cuda: Record | None = None
+    source: Input,
+    plan: Plan,
+    texts: tuple[SourceFile, ...],
+    cuda: Record | None = None,
+    kept: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
-    """All files of a bundle but the manifest, which is returned beside them; `cuda` is told of in it."""
+    """All files of a bundle but the manifest, which is returned beside them.
+
+    Args:
+        cuda: of the CUDA source, goes into the manifest.
+        kept: arrays that go into weights.npz beside the weights (basis.kept).
+    """
     potential = source.exact
+    kept = kept or {}
     jinja = environment()
     tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
     values = {
@@ -45,8 +56,8 @@ def bundle_files(
         more.append((path, wrap(text) if path.endswith(".c") else text))
     files = (*texts, *(SourceFile(path, text) for path, text in more))
     binary: tuple[tuple[str, bytes], ...] = ()
-    if potential.linear:
-        binary = (("weights.npz", _weights(source, plan)),)
+    if potential.linear or kept:
+        binary = (("weights.npz", _weights(source, plan, kept)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
     return files, _manifest(source, plan, sums, cuda), binary
@@ -81,8 +92,8 @@ def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda
     )
 
 
-def _weights(source: Input, plan: Plan) -> bytes:
-    """weights.npz: the weights and, where they may be replaced, the map to kernel coefficients; no dates inside."""
+def _weights(source: Input, plan: Plan, kept: Mapping[str, np.ndarray]) -> bytes:
+    """weights.npz: weights, what is kept with them, and the map to kernel coefficients of weights that may change."""
     centres = source.potential.centres
     arrays = {f"weights_{a}": np.ascontiguousarray(centre.weights, float) for a, centre in enumerate(centres)}
     if source.potential.replaceable:
@@ -91,12 +102,13 @@ def _weights(source: Input, plan: Plan) -> bytes:
             "fold_indices": plan.fold_indices.astype(np.int64),
             "fold_values": plan.fold_values.astype(float),
         }
+    arrays |= kept
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, array in arrays.items():
             raw = io.BytesIO()
             np.lib.format.write_array(raw, array, version=(1, 0), allow_pickle=False)
-            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))  # no date of today
             entry.compress_type = zipfile.ZIP_STORED  # compressed bytes differ between versions of zlib
             archive.writestr(entry, raw.getvalue())
     return out.getvalue()

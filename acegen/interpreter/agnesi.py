@@ -62,11 +62,42 @@ def _jacobi(x: Array, al: float, be: float, size: int) -> Radial:
     return classical / norms, slope / norms
 
 
+def _given(x: Array, a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...]) -> Radial:
+    """P_0 = a_0, P_1 = a_1 x + b_1, P_k = (a_k x + b_k) P_k-1 + c_k P_k-2 and x-derivatives (S3)."""
+    values, slopes = np.zeros((len(x), len(a))), np.zeros((len(x), len(a)))
+    for k in range(len(a)):
+        line = a[k] * x + b[k]
+        if k == 0:
+            values[:, 0] = a[0]
+        elif k == 1:
+            values[:, 1], slopes[:, 1] = line, a[1]
+        else:
+            values[:, k] = line * values[:, k - 1] + c[k] * values[:, k - 2]
+            slopes[:, k] = a[k] * values[:, k - 1] + line * slopes[:, k - 1] + c[k] * slopes[:, k - 2]
+    return values, slopes
+
+
+def _given_spline(x: Array, c: Array) -> Radial:
+    """The cubic B-spline with coefficients c [n_nodes + 2, size] on nodes from -1 to 1 (S5)."""
+    n = len(c) - 2
+    h = 2.0 / (n - 1)
+    kappa = (x + 1.0) / h + 1.0
+    i = np.clip(np.floor(kappa).astype(int), 1, n - 1)
+    t = kappa - i
+    u = 1.0 - t
+    weights = np.stack([u**3, 4.0 - 6.0 * t**2 + 3.0 * t**3, 4.0 - 6.0 * u**2 + 3.0 * u**3, t**3], axis=1) / 6.0
+    slopes = np.stack([-(u**2), -4.0 * t + 3.0 * t**2, 4.0 * u - 3.0 * u**2, t**2], axis=1) / (2.0 * h)
+    rows = c[i[:, None] + np.arange(-1, 3)]
+    return np.einsum("ev,evk->ek", weights, rows), np.einsum("ev,evk->ek", slopes, rows)
+
+
 def _polynomials(x: Array, p: dict[str, Any], size: int) -> Radial:
     """Values and x-derivatives [n, size] of the polynomials of the options."""
     kind = p["polynomial"]
     if kind == "jacobi":
         return _jacobi(x, float(p["alpha"]), float(p["beta"]), size)
+    if kind == "given":
+        return _given(x, p["A"], p["B"], p["C"])
     if kind == "legendre":
         vander, derive = legendre.legvander, legendre.legder
         norms = np.sqrt(np.arange(size) + 0.5)
@@ -129,7 +160,9 @@ def _envelope(r: Array, x: Array, dx: Array, p: dict[str, Any]) -> Radial:
 def agnesi(r: Array, p: dict[str, Any], size: int) -> Radial:
     """g_k = envelope(r) P_{k-1}(x(r)) and dg_k/dr, [n, size]; p holds options and parameters of the family."""
     x, dx = _transform(r, p)
-    if p["spline_nodes"]:
+    if "spline" in p:
+        value, slope = _given_spline(x, np.reshape(p["spline"], (int(p["spline_nodes"]) + 2, size)))
+    elif p["spline_nodes"]:
         nodes = np.linspace(-1.0, 1.0, int(p["spline_nodes"]))
         value, slope = _natural_spline(x, nodes, _polynomials(nodes, p, size)[0])
     else:

@@ -83,6 +83,13 @@ class Asked:
             raise PotentialError(f"{self.title}: option '{key}' is {value!r}, expected one of {', '.join(allowed)}")
         return value
 
+    def listed(self, key: str, length: int) -> tuple[float, ...]:
+        """An option that is a tuple of numbers of given length."""
+        value = self.option(key)
+        if not isinstance(value, tuple) or len(value) != length:
+            raise PotentialError(f"{self.title}: option '{key}' is {value!r}, expected {length} numbers")
+        return tuple(float(item) for item in value)
+
     def has(self, key: str) -> bool:
         """Whether a parameter was given."""
         return key in self._parameters

@@ -11,7 +11,7 @@ from acegen.maths.codes import DIGITS, Draft
 
 Coefficients = tuple[sympy.Expr, sympy.Expr, sympy.Expr]
 
-KINDS = ("legendre", "jacobi", "chebyshev")
+KINDS = ("legendre", "jacobi", "chebyshev", "given")  # "given": coefficients stated by a file, see `given`
 
 
 @lru_cache
@@ -31,6 +31,15 @@ def recurrence(kind: str, size: int, alpha: float = 0.0, beta: float = 0.0) -> t
     else:
         raise PotentialError(f"radial polynomial '{kind}' is unknown, expected one of {', '.join(KINDS)}")
     return tuple(rows)
+
+
+def given(a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...]) -> tuple[Coefficients, ...]:
+    """Coefficients that are doubles already; zeros are exact, so that their terms vanish."""
+
+    def exact(value: float) -> sympy.Expr:
+        return sympy.Float(value) if value else sympy.Integer(0)
+
+    return tuple((exact(x), exact(y), exact(z)) for x, y, z in zip(a, b, c, strict=True))
 
 
 def _number(value: float) -> sympy.Expr:

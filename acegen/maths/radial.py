@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import mpmath
+import numpy as np
 import sympy
 
 from acegen.errors import PotentialError
@@ -19,7 +20,7 @@ from acegen.maths.codes import DIGITS, Draft, RadialCode
 from acegen.maths.derivative import differentiate
 from acegen.maths.family import Asked, Sized
 from acegen.maths.section import Constant, Section
-from acegen.maths.tables import Table, natural_spline_table, polynomial_values
+from acegen.maths.tables import Table, natural_spline_table, polynomial_values, spline_table
 
 __all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative"]
 
@@ -54,6 +55,9 @@ def _agnesi(draft: Draft, asked: Asked, scale: sympy.Expr) -> tuple[sympy.Symbol
 
 def _recurrence(asked: Asked) -> tuple[polynomials.Coefficients, ...]:
     kind = asked.choice("polynomial", polynomials.KINDS)
+    if kind == "given":
+        a, b, c = (asked.listed(key, asked.size) for key in ("A", "B", "C"))
+        return polynomials.given(a, b, c)
     alpha, beta = asked.option("alpha"), asked.option("beta")
     if not isinstance(alpha, int | float) or not isinstance(beta, int | float) or min(alpha, beta) <= -1:
         raise PotentialError(f"{asked.title}: options alpha, beta are {alpha!r}, {beta!r}, expected numbers > -1")
@@ -101,9 +105,9 @@ _KINDS = {
         _agnesi,
         (
             *(("p", None), ("q", None), ("polynomial", None), ("envelope", None), ("alpha", 0.0), ("beta", 0.0)),
-            *(("p1", 2), ("p2", 2), ("power", 1), ("spline_nodes", 0)),
+            *(("p1", 2), ("p2", 2), ("power", 1), ("spline_nodes", 0), ("A", ()), ("B", ()), ("C", ())),
         ),
-        ("rin", "r0", "rcut", "x1", "x2"),
+        ("rin", "r0", "rcut", "x1", "x2", "spline"),
         (
             "s = (r - rin)/(r0 - rin),  y = 1/(1 + a s^q/(1 + s^(q-p))),  x = -1 + 2 (1 - y)/(1 - y(rcut))",
             "g_k = envelope P_k-1(x),  P_k = (A_k x + B_k) P_k-1 + C_k P_k-2",
@@ -155,7 +159,7 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
         transforms.agnesi(head_draft, asked)
         head = head_draft.section("Agnesi transform", _KINDS["agnesi"].formula[:1], (_R,), (_X,))
         head_constants = tuple(head_draft.constants)
-        table = natural_spline_table(polynomial_values(_recurrence(asked), asked.integer("spline_nodes")))
+        table = _spline(asked)
         inputs = (_R, _X, *columns)
     elif family.kind == "table":
         if table is None or table.size != asked.size:
@@ -169,6 +173,14 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
         formula = (*formula, f"inner cutoff: {what}")
     section = draft.section(f"radial primitives, {family.kind}", formula, inputs, outputs)
     return RadialCode(section, tuple(draft.constants), head, head_constants, table)
+
+
+def _spline(asked: Asked) -> Table:
+    """The cubic spline of the model: its own coefficients where they are given, else through polynomials."""
+    nodes = asked.integer("spline_nodes")
+    if asked.has("spline"):
+        return spline_table(np.reshape(asked.numbers("spline", (nodes + 2) * asked.size), (nodes + 2, asked.size)))
+    return natural_spline_table(polynomial_values(_recurrence(asked), nodes))
 
 
 def radial_derivative(code: RadialCode) -> Section:

@@ -79,7 +79,12 @@ def natural_spline_table(values: np.ndarray) -> Table:
         system[k + 1, k : k + 3] = 1 / 6, 4 / 6, 1 / 6
     system[0, :3] = system[-1, -3:] = 1.0, -2.0, 1.0
     right[1:-1] = values
-    c = np.linalg.solve(system, right)
+    return spline_table(np.linalg.solve(system, right))
+
+
+def spline_table(c: np.ndarray) -> Table:
+    """The cubic spline over [-1, 1] with uniform B-spline coefficients c [n_nodes + 2, size] (ace_model.md S5)."""
+    n = len(c) - 2
     c0, c1, c2, c3 = c[:-3], c[1:-2], c[2:-1], c[3:]
     powers = ((c0 + 4 * c1 + c2) / 6, (c2 - c0) / 2, (c0 - 2 * c1 + c2) / 2, (c3 - c0 + 3 * (c1 - c2)) / 6)
     return Table(((-1.0, (n - 1) / 2, n - 1, 0),), 3, np.stack(powers, axis=1), 0.0)

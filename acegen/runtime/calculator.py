@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from acegen.runtime.loaded import LoadedModel
 
 _CHEAP = ("energy", "energies", "forces", "virial")
+_ALWAYS = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+_ON_REQUEST = ("gamma",)
 
 
 class AceCalculator(Calculator):
     """energy, free_energy, energies, forces, stress and stresses of an ACE model; made by `Model.calculator`.
 
     stress is -virial/volume in eV/A^3, Voigt xx yy zz yz xz xy; stresses are those of each centre and sum to it.
+    A model with an active set has `gamma` [n_atoms] too: `calculator.get_property("gamma", atoms)`.
     """
 
     name = "acegen"
@@ -33,7 +36,6 @@ class AceCalculator(Calculator):
     def __init__(self, model: LoadedModel, skin: float = 0.5) -> None:
         if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
             raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
-        self.implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
         super().__init__()  # type: ignore[no-untyped-call]
         self.model = model
         self.skin = float(skin)
@@ -41,7 +43,12 @@ class AceCalculator(Calculator):
         self.n_lists = 0  # neighbour lists built so far
         self._numbers: Any = None
         self._graph: GraphBatch | None = None
-        self._results_of: tuple[LoadedModel, FloatArray | None] = model, model.coefficients
+        self._results_of = _state(model)
+
+    @property
+    def implemented_properties(self) -> list[str]:  # type: ignore[override]  # a list in ASE, but models change
+        """Names that ASE may ask for."""
+        return [*_ALWAYS, *(_ON_REQUEST if self.model.active_sets is not None else ())]
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What changed since the results were made (ASE asks this): the structure, or the weights of the model.
@@ -52,8 +59,7 @@ class AceCalculator(Calculator):
         if last is None:
             return [*all_changes]
         changes = [name for name in ("positions", "numbers", "cell", "pbc") if _differ(last, atoms, name)]
-        model, coefficients = self._results_of
-        if model is not self.model or coefficients is not self.model.coefficients:
+        if any(one is not other for one, other in zip(self._results_of, _state(self.model), strict=True)):
             return [*changes, "weights"]
         return changes
 
@@ -63,16 +69,18 @@ class AceCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Evaluate `atoms` (ASE calls this); everything cheap is kept, stresses only when asked for."""
+        """Evaluate `atoms` (ASE calls this); everything cheap is kept, stresses and gamma only when asked for."""
         if atoms is not None:
             self.atoms = atoms.copy()  # type: ignore[no-untyped-call]
         now: Any = self.atoms
         graph = self._current_graph(now)
         wanted = (*_CHEAP, "virials") if "stresses" in properties else _CHEAP
-        self._results_of = self.model, self.model.coefficients
-        out = self.model.evaluate(graph, wanted)
+        asked = [name for name in _ON_REQUEST if name in properties]
+        self._results_of = _state(self.model)
+        out = self.model.evaluate(graph, (*wanted, *asked) if asked else wanted)
         energy = float(out.energy[0])
         self.results = {"energy": energy, "free_energy": energy, "energies": out.energies, "forces": out.forces}
+        self.results.update((name, getattr(out, name)) for name in asked)
         volume = abs(_determinant(now.cell.array.tolist())) if now.pbc.all() else 0.0
         if volume > 0.0:
             self.results["stress"] = _voigt(out.virial[0] / -volume)
@@ -121,6 +129,11 @@ class AceCalculator(Calculator):
             stretch = float(np.linalg.svd(strain, compute_uv=False)[-1])
         reach = stretch * (self.model.cutoff + self.skin) - 2.0 * farthest_move(atoms.positions, positions)
         return reach >= self.model.cutoff * (1.0 + 1e-12)  # False where a position is not a number
+
+
+def _state(model: LoadedModel) -> tuple[object, ...]:
+    """What results depend on beside the structure, to be compared by identity."""
+    return model, model.coefficients, model.active_sets
 
 
 _NO_STRAIN: FloatArray = np.eye(3)

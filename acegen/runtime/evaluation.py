@@ -11,6 +11,7 @@ from acegen.manifest import EVALUATE
 from acegen.runtime.arrays import FloatArray
 
 PROPERTIES = tuple(argument.name for argument in EVALUATE if argument.intent == "out")
+DERIVED = ("gamma",)  # made of what kernels return
 DEFAULT_PROPERTIES = ("energy", "forces", "virial")
 
 
@@ -19,7 +20,8 @@ class Evaluation:
 
     energy [n_systems] eV; energies [n_atoms] eV; forces [n_atoms, 3] eV/A; virial [n_systems, 3, 3] eV;
     virials [n_atoms, 3, 3] eV of each centre; basis [n_atoms, n_basis];
-    edge_gradients [n_edges, 3] eV/A, dE_i/dr_ij in the caller's order of the edges.
+    edge_gradients [n_edges, 3] eV/A, dE_i/dr_ij in the caller's order of the edges;
+    gamma [n_atoms], extrapolation grade: up to about 1 within the training data, several and more far from it.
     """
 
     energy: FloatArray
@@ -29,12 +31,13 @@ class Evaluation:
     virials: FloatArray
     basis: FloatArray
     edge_gradients: FloatArray
+    gamma: FloatArray
 
     def __init__(self, results: dict[str, FloatArray]) -> None:
         self.__dict__.update(results)
 
     def __getattr__(self, name: str) -> NoReturn:
-        if name in PROPERTIES:
+        if name in PROPERTIES or name in DERIVED:
             known = ", ".join(self.__dict__)
             raise AttributeError(f"{name!r} was not evaluated (only {known}): ask with properties=({name!r}, ...)")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -43,20 +46,23 @@ class Evaluation:
         return f"Evaluation({', '.join(f'{name}{list(array.shape)}' for name, array in self.__dict__.items())})"
 
 
-def checked_properties(properties: str | Iterable[str]) -> tuple[str, ...]:
-    """Names to evaluate, each known and once."""
+def checked_properties(properties: str | Iterable[str], derived: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Names to evaluate, each known and once; `derived`: those that the device knows beyond the outputs of kernels."""
     if properties is DEFAULT_PROPERTIES:
         return DEFAULT_PROPERTIES
     if not isinstance(properties, Iterable):
         raise InputError(f"properties: expected a sequence of names, found {properties!r}")
     names = (properties,) if isinstance(properties, str) else tuple(properties)
+    known = (*PROPERTIES, *derived)
     for name in names:
         if not isinstance(name, str):
             raise InputError(f"properties: expected a sequence of names, found {name!r} in it")
-        if name not in PROPERTIES:
+        if name not in known:
             if "," in name:
                 raise InputError(f"properties: expected a sequence of names, found the one text {name!r}")
-            near = difflib.get_close_matches(name, PROPERTIES, 1)
-            hint = f", did you mean {near[0]!r}?" if near else f", expected some of {', '.join(PROPERTIES)}"
+            if name in DERIVED:
+                raise InputError(f"properties: {name!r} is evaluated with device='cpu' only")
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f", did you mean {near[0]!r}?" if near else f", expected some of {', '.join(known)}"
             raise InputError(f"properties: {name!r} is unknown{hint}")
     return tuple(dict.fromkeys(names))

@@ -55,7 +55,7 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
         system = int(np.searchsorted(graph.first_atom, row, side="right")) - 1
     start, stop = int(graph.first_atom[system]), int(graph.first_atom[system + 1])
     edges = slice(int(graph.first_edge[start]), int(graph.first_edge[stop]))
-    lengths = np.sqrt((_vectors(graph)[edges] ** 2).sum(axis=1))
+    lengths = np.sqrt((edge_vectors(graph, start, stop) ** 2).sum(axis=1))
     if not len(lengths):
         return f"structure {system}: {name} not finite"
     edge = int(lengths.argmin()) + edges.start
@@ -64,13 +64,14 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
     return f"structure {system}: {name} not finite; {found}"
 
 
-def _vectors(graph: GraphBatch) -> FloatArray:
-    """r_ij [n_edges, 3] in angstrom."""
+def edge_vectors(graph: GraphBatch, start: int, stop: int) -> FloatArray:
+    """r_ij [edges of centres start..stop-1, 3] in angstrom."""
+    edges = slice(int(graph.first_edge[start]), int(graph.first_edge[stop]))
     if graph.edge_vectors is not None:
-        return graph.edge_vectors
+        return graph.edge_vectors[edges]
     positions = np.zeros((graph.n_atoms, 3)) if graph.positions is None else graph.positions
-    centres = np.repeat(np.arange(graph.n_atoms), np.diff(graph.first_edge))
-    vectors: FloatArray = positions[graph.edge_to] - positions[centres]
+    centres = np.repeat(np.arange(start, stop), np.diff(graph.first_edge[start : stop + 1]))
+    vectors: FloatArray = positions[graph.edge_to[edges]] - positions[centres]
     if graph.shifts is not None and graph.edge_shift is not None:
-        vectors += graph.shifts[graph.edge_shift]
+        vectors += graph.shifts[graph.edge_shift[edges]]
     return vectors

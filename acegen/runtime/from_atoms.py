@@ -25,19 +25,15 @@ def graph_from_atoms(
     atoms: Atoms | Sequence[Atoms], model: HasSpecies | float, skin: float, species: Sequence[str] | None
 ) -> GraphBatch:
     """See `GraphBatch.from_atoms`."""
-    frames = atom_frames(atoms)
     symbols, cutoff = _species_and_cutoff(model, species)
     if not (isinstance(skin, int | float) and 0.0 <= skin < math.inf):
         raise InputError(f"skin: expected a length in angstrom >= 0, found {skin!r}")
     reach = cutoff + float(skin)
-    names = ["atoms"] if len(frames) == 1 else [f"atoms[{k}]" for k in range(len(frames))]
-    batch = _joined(frames, names)
-    indices = species_indices(frames, symbols, names)
-    if np.abs(batch.positions).max(initial=0.0) > _FAR:
-        _check_boxes(frames, names)
-    found = find_edges(batch, reach, names)
+    batch, indices = read_frames(atoms, symbols)
+    n_systems = len(batch.cells)
+    found = find_edges(batch, reach, _names(n_systems))
     return GraphBatch(
-        n_systems=len(frames),
+        n_systems=n_systems,
         n_atoms=len(batch.positions),
         n_edges=len(found.edge_to),
         first_atom=batch.first_atom,
@@ -52,6 +48,26 @@ def graph_from_atoms(
         symbols=symbols,
         **shift_fields(found.shifts),
     )
+
+
+def read_frames(atoms: Atoms | Sequence[Atoms], symbols: tuple[str, ...]) -> tuple[Structures, Int32Array]:
+    """Checked arrays of structures, and the species index [n_atoms] of every atom.
+
+    Raises:
+        InputError: unknown element, positions that are not finite or too far away.
+    """
+    frames = atom_frames(atoms)
+    names = _names(len(frames))
+    batch = _joined(frames, names)
+    indices = species_indices(frames, symbols, names)
+    if np.abs(batch.positions).max(initial=0.0) > _FAR:
+        _check_boxes(frames, names)
+    return batch, indices
+
+
+def _names(n_systems: int) -> list[str]:
+    """Names of the structures for messages."""
+    return ["atoms"] if n_systems == 1 else [f"atoms[{k}]" for k in range(n_systems)]
 
 
 def _check_boxes(frames: Sequence[Atoms], names: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from acegen.build.cache import cached_library
 from acegen.errors import InputError, LoadError
 from acegen.manifest import Manifest
+from acegen.runtime.kept import kept_arrays
 from acegen.runtime.kernel import Kernel
 from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.model import Model
@@ -69,16 +70,25 @@ def load_bundle(
     library = cached_library(sources, headers, (f"ACEGEN_REAL={_REAL[chosen]}",))
     kernel = Kernel(manifest.name, library, manifest.n_basis, manifest.n_coefficients)
     weights, fold = kept_weights(folder, manifest)
-    return Model(manifest, kernel, chosen, n_threads, weights, fold, origin)
+    model = Model(manifest, kernel, chosen, n_threads, weights, fold, origin)
+    model.keep(kept_arrays(folder))
+    return model
 
 
 def reload_bundle(
-    path: str, device: str, precision: str | None, threads: int | None, weights: Sequence[npt.ArrayLike] | None
+    path: str,
+    device: str,
+    precision: str | None,
+    threads: int | None,
+    weights: Sequence[npt.ArrayLike] | None,
+    active_set: Sequence[npt.ArrayLike] | None = None,
 ) -> LoadedModel:
-    """Undo pickling of a model: load the bundle again and put replaced weights back."""
+    """Undo pickling of a model: load the bundle again and put back what has been replaced."""
     model = load_bundle(path, device, precision, threads)
     if weights is not None:
         model.weights = weights
+    if active_set is not None:
+        model.active_set = active_set
     return model
 
 

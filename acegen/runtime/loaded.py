@@ -13,7 +13,9 @@ from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
+from acegen.runtime.kept import ActiveSetIn, Kept, active_sets_of, kept_active_sets
 from acegen.runtime.weights import FoldMap, checked_weights
+from acegen.uncertainty.sets import ModelActiveSets
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -41,6 +43,9 @@ class LoadedModel(ABC):
         self._fold = fold
         self._origin = origin  # arguments of load_bundle, for pickle
         self._coefficients: FloatArray | None = None  # None: the ones compiled in
+        self._kept: Kept = {}
+        self.active_sets: ModelActiveSets | None = None  # set through `active_set`
+        self._active_set_given: ActiveSetIn | None = None  # by the caller, in place of the one of the bundle
 
     @abstractmethod
     def evaluate(
@@ -106,6 +111,36 @@ class LoadedModel(ABC):
         """Kernel coefficients [n_coefficients] of replaced weights, a new array each time; None: the built-in ones."""
         return self._coefficients
 
+    @property
+    def active_set(self) -> tuple[FloatArray, ...] | None:
+        """Inverse of the active rows of each species (columns belong to active rows), None without an active set.
+
+        Assign the path of an `.asi` file, a sequence of such matrices, or None for the one of the bundle.
+        """
+        return None if self.active_sets is None else tuple(array.copy() for array in self.active_sets.inverses)
+
+    @active_set.setter
+    def active_set(self, new: ActiveSetIn | None) -> None:
+        if new is None:
+            self.active_sets = kept_active_sets(self._kept, self.manifest, self._weights)
+        else:
+            self.active_sets = active_sets_of(new, self._kept, self.manifest, self._weights)
+        self._active_set_given = new if new is None or self.active_sets is None else self.active_sets.inverses
+
+    def keep(self, kept: Kept) -> None:
+        """Take over what the bundle keeps beside the weights (`runtime.kept`)."""
+        self._kept = kept
+        self.active_sets = kept_active_sets(kept, self.manifest, self._weights)
+
+    def _active_sets_or_refuse(self) -> ModelActiveSets:
+        if self.active_sets is None:
+            stem = self.manifest.source.rpartition(".")[0]
+            raise InputError(
+                f"gamma: model {self.name!r} has no active set: load it with active_set=..., or put {stem}.asi beside "
+                f"{self.manifest.source}"
+            )
+        return self.active_sets
+
     def calculator(self, skin: float = 0.5) -> AceCalculator:
         """ASE calculator; neighbour lists reach `skin` angstrom further and are reused while they are complete."""
         from acegen.runtime.calculator import AceCalculator
@@ -125,4 +160,4 @@ class LoadedModel(ABC):
         from acegen.runtime.load import reload_bundle
 
         replaced = None if self._coefficients is None else self._weights
-        return reload_bundle, (*self._origin, replaced)
+        return reload_bundle, (*self._origin, replaced, self._active_set_given)

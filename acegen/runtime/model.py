@@ -14,8 +14,9 @@ import numpy.typing as npt
 from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
+from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
@@ -59,22 +60,45 @@ class Model(LoadedModel):
 
         Args:
             graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients.
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, gamma.
 
         Returns:
             float64 arrays, see `Evaluation`.
 
         Raises:
-            InputError: unknown property or element; the graph does not fit the model; two atoms are at one place.
+            InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
+                gamma of a model without an active set.
         """
-        names = checked_properties(properties)
+        names = checked_properties(properties, DERIVED)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
-        n_threads, scratch = self._prepare(batch)
-        results = self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        if "gamma" in names:
+            results = self._graded(batch, names)
+        else:
+            results = self._run(batch, names)
         if "edge_gradients" in results:
             results["edge_gradients"] = batch.in_caller_order(results["edge_gradients"])
         check_finite(batch, results)
         return Evaluation(results)
+
+    def _run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernel."""
+        n_threads, scratch = self._prepare(batch)
+        return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+
+    def _graded(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
+        """Outputs of the kernel and gamma: in one call where the basis of all atoms is not too large to be held."""
+        sets = self._active_sets_or_refuse()
+        plain = tuple(name for name in names if name != "gamma")
+        if "basis" in plain or fits_one_block(batch, self.n_basis):
+            results = self._run(batch, tuple(dict.fromkeys((*plain, "basis"))))
+            gamma = sets.grades(results["basis"], batch.species)
+        else:
+            self._check_fits(batch)
+            results = self._run(batch, plain) if plain else {}
+            gamma = graded_in_blocks(
+                batch, sets, self.n_basis, len(self.species), lambda part: self._run(part, ("basis",))["basis"]
+            )
+        return {name: gamma if name == "gamma" else results[name] for name in names}
 
     def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
         """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A): the entry for other hosts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -18,14 +19,22 @@ def is_pace_text(text: str) -> bool:
 
 
 def array_files(path: Path) -> tuple[ArrayFile, ...]:
-    """The array files that the specification `path` names; none for potentials and for what cannot be read."""
+    """Array files that `path` names, for a PACE potential in B-basis the active set beside it; else none.
+
+    Not those of what cannot be read: compiling it will say what is wrong.
+    """
     if path.suffix not in (".yaml", ".yml"):
         return ()
     try:
         if is_pace_text(path.read_text(encoding="utf-8")):
-            return ()
+            beside = path.with_suffix(".asi")
+            return (_array_file(beside),) if beside.is_file() else ()
         spec = read_spec(path)
     except (OSError, UnicodeDecodeError, SpecError):
-        return ()  # compiling it will say what is wrong
+        return ()
     found = (spec.weights.source, spec.radial.weights.source)
     return tuple(source for source in found if source is not None)
+
+
+def _array_file(path: Path) -> ArrayFile:
+    return ArrayFile(path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())

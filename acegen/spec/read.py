@@ -76,7 +76,12 @@ def read_spec(path: Path | str) -> BasisSpec:
     Raises SpecError, one sentence naming file, key, what was found and what is expected.
     """
     path = Path(path)
-    top = Fields(path.name, "", load_yaml(path))
+    return spec_of(load_yaml(path), path)
+
+
+def spec_of(content: object, path: Path) -> BasisSpec:
+    """The specification in a mapping already read from `path`, beside which array files are looked for."""
+    top = Fields(path.name, "", content)
     preset = PRESETS[top.choice("preset", "", tuple(PRESETS))] if top.has("preset") else OWN
     elements = read_elements(top)
     order = read_order(top)

@@ -213,12 +213,16 @@ class CupyBackend:
             self.xp.get_default_memory_pool().free_all_blocks()
 
 
-def cuda_backend(device: str) -> CupyBackend:
-    """Backend of "cuda" (the first device) or "cuda:<number>".
+def cuda_backend(device: str) -> Backend:
+    """Backend of "cuda" (the first device), "cuda:<number>", or "host": the same kernels on the processor, to test.
 
     Raises:
         LoadError: no such device, or CuPy is not installed.
     """
+    if device == "host":
+        from acegen.runtime.cuda.host import HostBackend
+
+        return HostBackend()
     kind, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
         raise LoadError(f"device: expected 'cpu', 'cuda' or 'cuda:<number>', found {device!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.runtime.arrays import Int64Array
+from acegen.runtime.arrays import FloatArray, Int32Array, Int64Array
 from acegen.runtime.cuda.backend import Backend
 from acegen.runtime.cuda.pairing import centres_of, reverse_edges, tiles_by_species
 from acegen.runtime.graph import GraphBatch
@@ -55,11 +55,12 @@ class DeviceGraph:
         """
         if "reverse" not in self.kept:
             xp = self.backend.xp
-            centres = centres_of(xp, self.first_edge, self.n_edges)
-            vectors = self.edge_vectors
-            if vectors is None and self.shifts is not None and self.edge_shift is not None:
-                vectors = self.shifts[self.edge_shift]
-            self.kept["reverse"] = reverse_edges(xp, centres, self.edge_to, vectors, self.n_atoms)
+            with self.backend.active():
+                centres = centres_of(xp, self.first_edge, self.n_edges)
+                vectors = self.edge_vectors
+                if vectors is None and self.shifts is not None and self.edge_shift is not None:
+                    vectors = self.shifts[self.edge_shift]
+                self.kept["reverse"] = reverse_edges(xp, centres, self.edge_to, vectors, self.n_atoms)
         return self.kept["reverse"]
 
     def sizes(self) -> dict[str, int]:
@@ -81,7 +82,8 @@ class DeviceGraph:
 
     def with_positions(self, positions: object) -> DeviceGraph:
         """The same edges at new positions [n_atoms, 3]; the caller sees to it that they are still complete."""
-        moved = as_device(self.backend, "positions", positions, np.float64, (self.n_atoms, 3))
+        with self.backend.active():
+            moved = as_device(self.backend, "positions", positions, np.float64, (self.n_atoms, 3))
         kept = {"reverse": self.reverse} if "reverse" in self.kept else {}
         return replace(self, positions=moved, edge_vectors=None, kept=kept)
 
@@ -123,7 +125,7 @@ def device_graph(backend: Backend, n_species: int, **fields: Any) -> DeviceGraph
 
     A known `reverse` is taken as it is.
     """
-    reverse = fields.pop("reverse", None)
+    reverse, host_results = fields.pop("reverse", None), fields.pop("host_results", False)
     ends = np.asarray(backend.to_host(fields["first_atom"]), np.int64)
     edge_ends = np.asarray(backend.to_host(fields["first_edge"][fields["first_atom"]]), np.int64)
     tile_atoms, tiles = tiles_by_species(backend.xp, fields["species"], n_species)
@@ -139,6 +141,7 @@ def device_graph(backend: Backend, n_species: int, **fields: Any) -> DeviceGraph
         tiles=tiles,
         system_ends=ends,
         edge_ends=edge_ends,
+        host_results=host_results,
         kept={} if reverse is None else {"reverse": reverse},
         **sizes,
         **{**optional, **fields},
@@ -180,6 +183,26 @@ def batch_systems(batch: GraphBatch, start: int, stop: int) -> GraphBatch:
     )
 
 
+def site_graph(species: int, around: Int32Array, vectors: FloatArray, n_species: int) -> GraphBatch:
+    """One centre, and a lone atom of each species that its edges end at."""
+    n = len(around)
+    return GraphBatch(
+        n_systems=1,
+        n_atoms=1 + n_species,
+        n_edges=n,
+        first_atom=np.array([0, 1 + n_species], np.int64),
+        species=np.concatenate([[species], np.arange(n_species)]).astype(np.int32),
+        first_edge=np.array([0] + [n] * (1 + n_species), np.int64),
+        edge_to=(around + 1).astype(np.int32),
+        edge_shift=None,
+        shifts=None,
+        positions=None,
+        edge_vectors=vectors,
+        cells=np.zeros((1, 3, 3)),
+        pbc=np.zeros((1, 3), np.bool_),
+    )
+
+
 def part_fields(
     xp: Any, graph: Any, first_atom: Int64Array, edge_ends: Int64Array, start: int, stop: int
 ) -> dict[str, Any]:
@@ -191,7 +214,7 @@ def part_fields(
         return None if array is None else array[e:f]
 
     shifts, rows = graph.shifts, of_edges(graph.edge_shift)
-    if rows is not None:
+    if rows is not None and len(rows):
         used, places = xp.unique(rows, return_inverse=True)
         shifts, rows = xp.ascontiguousarray(shifts[used]), places.reshape(-1).astype(np.int32)
     return {
@@ -218,7 +241,7 @@ def as_device(backend: Backend, name: str, value: object, dtype: Any, shape: tup
     """
     found = backend.adopt(value)
     kinds = "fiu" if np.dtype(dtype).kind == "f" else "iu"
-    if found.dtype.kind not in kinds:
+    if found.size and found.dtype.kind not in kinds:
         raise InputError(f"{name}: expected {np.dtype(dtype)}, found {found.dtype}")
     fits = found.ndim == len(shape) and all(w in (None, h) for w, h in zip(shape, found.shape, strict=True))
     if not fits:

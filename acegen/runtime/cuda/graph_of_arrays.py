@@ -113,7 +113,8 @@ def _first_atom(backend: Backend, given: Mapping[str, Any], n_atoms: int) -> Any
         return backend.to_device(np.array([0, n_atoms], np.int64))
     counts = as_device(backend, "n_atoms", given["n_atoms"], np.int64, (None,))
     first_atom = backend.xp.zeros(len(counts) + 1, np.int64)
-    first_atom[1:] = backend.xp.cumsum(counts)
+    if len(counts):
+        first_atom[1:] = backend.xp.cumsum(counts)
     return _offsets(backend, "n_atoms", first_atom, None, n_atoms)
 
 

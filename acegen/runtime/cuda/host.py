@@ -20,7 +20,7 @@ class HostBackend:
     """
 
     def __init__(self, order: str = "forward", flags: Sequence[str] = (), memory: int | None = None) -> None:
-        self.xp = np
+        self.xp: Any = np
         self.name = "host"
         self.order, self.memory = order, memory
         self._flags = tuple(flags)

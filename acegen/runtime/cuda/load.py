@@ -10,6 +10,7 @@ from acegen.manifest import Manifest
 from acegen.record import Record
 from acegen.runtime.cuda.backend import Backend
 from acegen.runtime.cuda.model import CudaModel
+from acegen.runtime.kept import kept_arrays
 from acegen.runtime.weights import kept_weights
 
 
@@ -38,4 +39,6 @@ def cuda_model(
         raise LoadError(f"{folder / 'manifest.json'}: source {record.source} has no checksum: compile the bundle again")
     weights, fold = kept_weights(folder, manifest)
     source = path.read_text(encoding="utf-8")
-    return CudaModel(manifest, record, source, backend, precision, weights, fold, origin)
+    model = CudaModel(manifest, record, source, backend, precision, weights, fold, origin)
+    model.keep(kept_arrays(folder))
+    return model

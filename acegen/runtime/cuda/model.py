@@ -16,7 +16,7 @@ from acegen.record import Record
 from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.cuda.backend import Backend, memory_told
 from acegen.runtime.cuda.batches import cuts
-from acegen.runtime.cuda.graph import DeviceGraph, as_device, batch_systems, upload
+from acegen.runtime.cuda.graph import DeviceGraph, as_device, batch_systems, site_graph, upload
 from acegen.runtime.cuda.graph_of_arrays import graph_of_arrays
 from acegen.runtime.cuda.neighbours import MovingGraph, NeighbourList
 from acegen.runtime.cuda.program import Program
@@ -25,10 +25,13 @@ from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_pr
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.loaded import LoadedModel
+from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+    from acegen.runtime.calculator import AceCalculator
 
 
 class CudaModel(LoadedModel):
@@ -55,6 +58,7 @@ class CudaModel(LoadedModel):
         self.backend, self.device = backend, backend.name
         self.program = Program(record, source, backend, precision)
         self._lock = threading.Lock()
+        self._search: NeighbourSearch | None = None
 
     def evaluate(
         self,
@@ -64,8 +68,8 @@ class CudaModel(LoadedModel):
         """Evaluate a batch of structures.
 
         Args:
-            graph: a DeviceGraph; or a GraphBatch, or one or several ASE structures (neighbours are searched on the
-                host each time).
+            graph: a DeviceGraph; or a GraphBatch, or one or several ASE structures (their neighbours are searched on
+                the device each time; on the host for edge_gradients, whose order is that of `GraphBatch.from_atoms`).
             properties: any of energy, energies, forces, virial, virials, basis, edge_gradients.
 
         Returns:
@@ -77,9 +81,9 @@ class CudaModel(LoadedModel):
         """
         names = checked_properties(properties)
         if not isinstance(graph, DeviceGraph | GraphBatch):
-            graph = GraphBatch.from_atoms(graph, self)
+            graph = self._graph_of_atoms(graph, names)
         self._check_fits(graph)
-        with self._lock, self.backend.active():
+        with self._lock, self.backend.active(), memory_told(self.backend, "graph"):
             results = self._in_parts(graph, names)
             if "edge_gradients" in results:
                 results["edge_gradients"] = graph.in_caller_order(results["edge_gradients"])
@@ -91,6 +95,27 @@ class CudaModel(LoadedModel):
                     check_finite(graph.to_host(), on_host)
                 results = on_host
         return Evaluation(results)
+
+    def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
+        """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A), in NumPy arrays; see `Model.site`.
+
+        Args:
+            species: species index of the centre.
+            neighbour_species: [n_neighbours] species indices.
+            vectors: [n_neighbours, 3] r_j - r_i in angstrom.
+        """
+        centre, around, bonds = checked_site(self.species, species, neighbour_species, vectors)
+        with self._lock, self.backend.active(), memory_told(self.backend, "vectors"):
+            found = self._run(site_graph(centre, around, bonds, len(self.species)), ("energies", "edge_gradients"))
+        energy, gradient = float(found["energies"][0]), found["edge_gradients"]
+        check_site_finite(energy, gradient, bonds)
+        return energy, gradient
+
+    def calculator(self, skin: float = 0.5) -> AceCalculator:
+        """ASE calculator; neighbours up to `skin` angstrom further are searched on the device, again when need be."""
+        from acegen.runtime.cuda.atoms import DeviceCalculator
+
+        return DeviceCalculator(self, skin)
 
     def graph(
         self,
@@ -152,12 +177,30 @@ class CudaModel(LoadedModel):
         """
         with self.backend.active():
             kinds = as_device(self.backend, "species", species, np.int32, (None,))
-            search = NeighbourSearch(self.backend)
-        return MovingGraph(NeighbourList(search, self.cutoff, skin), kinds, len(self.species), self.species)
+        return MovingGraph(NeighbourList(self.search, self.cutoff, skin), kinds, len(self.species), self.species)
+
+    @property
+    def search(self) -> NeighbourSearch:
+        """The kernels of the neighbour search, loaded when they are first needed."""
+        if self._search is None:
+            self._search = NeighbourSearch(self.backend)
+        return self._search
 
     def memory_bytes(self, n_atoms: int, n_edges: int, properties: str | Iterable[str] = DEFAULT_PROPERTIES) -> int:
         """Estimate of the device memory that one structure of this size takes: graph, results and work arrays."""
         return self.program.memory_bytes(1, n_atoms, n_edges, checked_properties(properties))
+
+    def _graph_of_atoms(self, atoms: Atoms | Sequence[Atoms], names: tuple[str, ...]) -> DeviceGraph | GraphBatch:
+        """Graph of structures: on the device, or on the host when that is what serves or all that fits."""
+        if "edge_gradients" not in names:
+            from acegen.runtime.cuda.atoms import graph_of_atoms
+
+            try:
+                with self.backend.active():
+                    return graph_of_atoms(self.backend, self.search, atoms, self.species, self.cutoff)
+            except self.backend.out_of_memory:
+                self.backend.release()
+        return GraphBatch.from_atoms(atoms, self)
 
     def _in_parts(self, graph: DeviceGraph | GraphBatch, names: tuple[str, ...]) -> dict[str, Any]:
         """Results of all structures at once; when memory is short, of a part of them at a time."""

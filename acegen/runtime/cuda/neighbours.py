@@ -10,6 +10,7 @@ import numpy as np
 
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.cuda.backend import Backend
 from acegen.runtime.cuda.graph import DeviceGraph, device_graph
 from acegen.runtime.cuda.search import NO_STRAIN, DeviceEdges, NeighbourSearch, Places, checked
 
@@ -44,7 +45,8 @@ class NeighbourList:
                 self._cells, self._edges = np.array(batch.cells), edges
             return edges
         found = self.search.find(batch, self.cutoff + self.skin)
-        self._then = replace(batch, positions=batch.positions.copy(), cells=np.array(batch.cells))
+        with self.search.backend.active():
+            self._then = replace(batch, positions=batch.positions.copy(), cells=np.array(batch.cells))
         self._cells, self._edges = self._then.cells, found
         self.n_lists += 1
         return found
@@ -77,12 +79,19 @@ class MovingGraph:
         species: [n_atoms] int32, device, species indices.
         n_species: of the model.
         symbols: meaning of the species indices.
+        host_results: evaluations give NumPy arrays.
     """
 
     def __init__(
-        self, neighbours: NeighbourList, species: Any, n_species: int, symbols: tuple[str, ...] | None = None
+        self,
+        neighbours: NeighbourList,
+        species: Any,
+        n_species: int,
+        symbols: tuple[str, ...] | None = None,
+        host_results: bool = False,
     ) -> None:
         self.neighbours, self.n_species, self.symbols = neighbours, n_species, symbols
+        self.host_results = host_results
         self._species = species
         self._graph: DeviceGraph | None = None
 
@@ -107,19 +116,33 @@ class MovingGraph:
         return last
 
     def _of(self, batch: Places, edges: DeviceEdges) -> DeviceGraph:
-        backend = self.neighbours.search.backend
-        with backend.active():
-            return device_graph(
-                backend,
-                self.n_species,
-                first_atom=backend.to_device(batch.first_atom),
-                species=self._species,
-                first_edge=edges.first_edge,
-                edge_to=edges.edge_to,
-                edge_shift=edges.edge_shift,
-                shifts=edges.shifts,
-                positions=batch.positions,
-                reverse=edges.reverse,
-                cutoff=self.neighbours.cutoff + self.neighbours.skin,
-                symbols=self.symbols,
-            )
+        return graph_of_edges(
+            self.neighbours.search.backend,
+            self.n_species,
+            batch,
+            self._species,
+            edges,
+            cutoff=self.neighbours.cutoff + self.neighbours.skin,
+            symbols=self.symbols,
+            host_results=self.host_results,
+        )
+
+
+def graph_of_edges(
+    backend: Backend, n_species: int, batch: Places, species: Any, edges: DeviceEdges, **more: Any
+) -> DeviceGraph:
+    """Graph of a batch and the edges that were found in it; `more` are cutoff, symbols and host_results."""
+    with backend.active():
+        return device_graph(
+            backend,
+            n_species,
+            first_atom=backend.to_device(batch.first_atom),
+            species=species,
+            first_edge=edges.first_edge,
+            edge_to=edges.edge_to,
+            edge_shift=edges.edge_shift,
+            shifts=edges.shifts,
+            positions=batch.positions,
+            reverse=edges.reverse,
+            **more,
+        )

@@ -31,9 +31,11 @@ def reverse_edges(xp: Any, centres: Any, edge_to: Any, vectors: Any | None, n_at
     Raises:
         InputError: an edge has no reverse.
     """
+    if not len(edge_to):
+        return xp.zeros(0, np.int64)
     centres, edge_to = centres.astype(np.int64), edge_to.astype(np.int64)
     ahead, behind = centres * n_atoms + edge_to, edge_to * n_atoms + centres
-    order: tuple[Any, Any] = xp.zeros(0, np.int64), xp.zeros(0, np.int64)
+    order: tuple[Any, Any] = ahead, behind
     for direction in _DIRECTIONS if vectors is not None else ((0.0, 0.0, 0.0),):
         along = None if vectors is None else sum(vectors[:, a] * direction[a] for a in range(3))
         order = _sorted_by(xp, ahead, along), _sorted_by(xp, behind, None if along is None else -along)
@@ -77,8 +79,9 @@ def _sentence(xp: Any, order: tuple[Any, Any], ahead: Any, behind: Any, vectors:
 
 def tiles_by_species(xp: Any, species: Any, n_species: int) -> tuple[Any, tuple[int, ...]]:
     """Atoms in tiles of one species: tile_atoms int32 [32 n_tiles], -1 where there is none; tiles of each species."""
-    n_atoms = len(species)
-    counts = xp.bincount(species, minlength=n_species).tolist() if n_atoms else [0] * n_species
+    if not len(species):
+        return xp.zeros(0, np.int32), (0,) * n_species
+    counts = xp.bincount(species, minlength=n_species).tolist()
     tiles = tuple(-(-count // TILE) for count in counts)
     tile_atoms = xp.full(TILE * sum(tiles), -1, np.int32)
     order = xp.argsort(species, kind="stable").astype(np.int32)

@@ -1,0 +1,129 @@
+"""Structures and labels that would spoil a fit: refused, or warned of where they look like a mistake of units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from acegen.errors import InputError
+from acegen.fitting.reference import compositions
+from acegen.fitting.structures import Structure
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.graph import GraphBatch
+
+TOO_CLOSE = 0.1  # angstrom
+_LARGE_FORCE = 300.0  # eV/A
+_LARGE_STRESS = 3.0  # eV/A^3, 480 GPa
+_LARGE_SPREAD = 200.0  # eV per atom, of energies less those of the elements
+
+
+def check_structures(structures: Sequence[Structure], species: Sequence[str]) -> None:
+    """Refuse structures that no fit can use.
+
+    Raises:
+        InputError: names file and frame: no atoms, an unknown element, coordinates that are not finite, an
+            impossible cell, two atoms at one place.
+    """
+    known = set(species)
+    for structure in structures:
+        atoms, place = structure.atoms, structure.frame.place
+        if not len(atoms):
+            raise InputError(f"{place}: has no atoms")
+        for number, symbol in enumerate(atoms.get_chemical_symbols()):  # type: ignore[no-untyped-call]
+            if symbol not in known:
+                raise InputError(f"{place}: atom {number} is {symbol}, the specification has {', '.join(species)}")
+        for name, array in (("positions", atoms.positions), ("cell", atoms.cell.array)):
+            if not np.isfinite(array).all():
+                raise InputError(f"{place}: {name}: expected finite lengths, found nan or infinity")
+    for first in range(0, len(structures), 256):
+        _check_distances(structures[first : first + 256], species)
+
+
+def _check_distances(structures: Sequence[Structure], species: Sequence[str]) -> None:
+    """Refuse atoms at one place; impossible cells show here too."""
+    frames = [structure.atoms for structure in structures]
+    try:
+        graph = GraphBatch.from_atoms(frames, TOO_CLOSE, species=species)
+    except InputError:
+        for structure in structures:  # one of them is wrong: say which
+            try:
+                GraphBatch.from_atoms(structure.atoms, TOO_CLOSE, species=species)
+            except InputError as error:
+                raise InputError(f"{structure.frame.place}: {str(error).removeprefix('atoms: ')}") from error
+        raise
+    if graph.n_edges:
+        centre = int(np.searchsorted(graph.first_edge, 0, side="right")) - 1
+        k = int(np.searchsorted(graph.first_atom, centre, side="right")) - 1
+        first = int(graph.first_atom[k])
+        raise InputError(
+            f"{structures[k].frame.place}: atoms {centre - first} and {int(graph.edge_to[0]) - first} are closer than "
+            f"{TOO_CLOSE:g} angstrom"
+        )
+
+
+def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[str]:
+    """Sentences about labels whose size does not look like eV and angstrom, and about elements never seen."""
+    found: list[str] = []
+    seen = compositions(structures, species).sum(axis=0) > 0
+    absent = [symbol for symbol, there in zip(species, seen, strict=True) if not there]
+    if absent:
+        found.append(f"{', '.join(absent)}: in the specification, but in no training structure: its weights stay 0")
+    for source in dict.fromkeys(structure.frame.source for structure in structures):
+        own = [structure for structure in structures if structure.frame.source == source]
+        found += [text for text in (_forces(own), _stresses(own), _energies(own, species)) if text]
+    return found
+
+
+def _forces(structures: Sequence[Structure]) -> str | None:
+    worst, at = 0.0, None
+    for structure in structures:
+        if structure.forces is not None and structure.n_atoms:
+            largest = float(np.sqrt((structure.forces**2).sum(axis=1).max()))
+            if largest > worst:
+                worst, at = largest, structure
+    if at is None or worst <= _LARGE_FORCE:
+        return None
+    return (
+        f"{at.frame.place}: a force of {worst:.4g} eV/angstrom: are the forces in another unit (meV/angstrom, "
+        "kcal/mol/angstrom)?"
+    )
+
+
+def _stresses(structures: Sequence[Structure]) -> str | None:
+    worst, at = 0.0, None
+    for structure in structures:
+        if structure.virial is not None and structure.atoms.cell.rank == 3:
+            largest = float(np.abs(structure.virial).max()) / float(structure.atoms.cell.volume)
+            if largest > worst:
+                worst, at = largest, structure
+    if at is None or worst <= _LARGE_STRESS:
+        return None
+    return (
+        f"{at.frame.place}: a stress of {worst:.4g} eV/angstrom^3, which is {worst * 160.21766:.4g} GPa: is it in "
+        "another unit (GPa, kB)?"
+    )
+
+
+def _energies(structures: Sequence[Structure], species: Sequence[str]) -> str | None:
+    labelled = [structure for structure in structures if structure.energy is not None]
+    if len(labelled) < 2:
+        return None
+    per_atom = residual_energies(labelled, species)
+    distance = np.abs(per_atom - np.median(per_atom))
+    at = int(distance.argmax())
+    if distance[at] <= _LARGE_SPREAD:
+        return None
+    return (
+        f"{labelled[at].frame.place}: its energy is {distance[at]:.4g} eV per atom away from the others: is it in "
+        "another unit (meV, kJ/mol), or of another calculation?"
+    )
+
+
+def residual_energies(structures: Sequence[Structure], species: Sequence[str]) -> FloatArray:
+    """Energies per atom (eV) less what the composition explains, by least squares."""
+    counts = compositions(structures, species)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    energies = np.array([structure.energy for structure in structures], np.float64) / counts.sum(axis=1)
+    residual: FloatArray = energies - shares @ np.linalg.lstsq(shares, energies, rcond=1e-8)[0]
+    return residual

@@ -1,0 +1,135 @@
+"""The result of a fit: a model that runs, its errors, and the files it is kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from acegen.errors import InputError
+from acegen.fitting.accuracy import Comparison, Errors
+from acegen.fitting.keys import Found
+from acegen.fitting.partial import written_aside
+from acegen.fitting.reference import Reference
+from acegen.fitting.settings import Settings
+from acegen.fitting.weighting import Weighting
+from acegen.fitting.working import copy_radial_weights, reference_mapping
+from acegen.runtime.arrays import FloatArray
+from acegen.runtime.model import Model
+from acegen.spec.model import BasisSpec
+from acegen.spec.text import with_keys
+
+
+@dataclass(slots=True, eq=False)
+class Fitted:
+    """A fitted model in memory; `save` keeps it."""
+
+    model: Model  # double precision; evaluates, and makes an ASE calculator
+    spec: BasisSpec
+    spec_path: Path
+    weights: tuple[FloatArray, ...]  # [species] [n_functions] eV
+    committee: tuple[FloatArray, ...]  # [species] [n_members, n_functions]
+    active_set: tuple[FloatArray, ...]  # [species] [n_functions, n_functions]; empty: not asked for
+    reference: Reference
+    errors: dict[str, tuple[Errors, ...]]  # "train", and "test" or "holdout"; the last entry is of all structures
+    solution: dict[str, float | int | str]
+    found: tuple[Found, ...]
+    warnings: tuple[str, ...]
+    comparisons: dict[str, list[Comparison]] = field(repr=False)
+    weighting: Weighting
+    settings: Settings
+    partial: Path | None = None  # state on disk, of no use once the model is saved
+
+    def save(self, path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
+        """Write <path>.yaml (the specification with these weights), <path>.npz (all numbers) and <path>.json (report).
+
+        The specification appears last and an older one goes first: whenever it is there, all of it is there.
+
+        Returns:
+            The three paths; the first one is what `acegen.load` and `acegen.compile` take.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        spec_file, arrays_file, report_file = files_of(path)
+        check_writable(path)
+        text = with_keys(
+            self.spec_path,
+            {
+                "name": self.spec.name,
+                "reference_energies": reference_mapping(self.spec, self.reference),
+                "weights": {"kind": "file", "file": arrays_file.name},
+            },
+        )
+        copy_radial_weights(self.spec_path, self.spec, spec_file.parent)
+        if spec_file.exists():
+            spec_file.unlink()
+        with written_aside(arrays_file) as file:
+            np.savez(file, **self.arrays())  # type: ignore[arg-type]
+        with written_aside(report_file) as file:
+            file.write((json.dumps(self.report(), indent=1, allow_nan=False) + "\n").encode())
+        with written_aside(spec_file) as file:
+            file.write(text.encode())
+        if self.partial is not None:
+            self.partial.unlink(missing_ok=True)
+        return spec_file, arrays_file, report_file
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Content of the .npz file: weights_<a>, committee_<a>, active_set_inverse_<a> for species a."""
+        arrays: dict[str, np.ndarray] = {f"weights_{a}": w[:, None] for a, w in enumerate(self.weights)}
+        arrays |= {f"committee_{a}": w for a, w in enumerate(self.committee) if len(w)}
+        arrays |= {f"active_set_inverse_{a}": inverse for a, inverse in enumerate(self.active_set)}
+        return arrays
+
+    def report(self) -> dict[str, Any]:
+        """Everything a script may want to know; the same fit gives the same report."""
+        return {
+            "name": self.spec.name,
+            "species": list(self.spec.elements),
+            "specification": self.spec_path.name,
+            "n_parameters": int(sum(len(w) for w in self.weights)),
+            "labels": [
+                {"source": f.source, "n_frames": f.n_frames, "keys": [list(key) for key in f.keys]} for f in self.found
+            ],
+            "reference_energies": {
+                symbol: {"energy": energy, "from": origin}
+                for symbol, energy, origin in zip(
+                    self.spec.elements, self.reference.energies, self.reference.origins, strict=True
+                )
+            },
+            "weights": self.weighting.told(),
+            "settings": {name: getattr(self.settings, name) for name in ("prior", "holdout", "seed", "committee")},
+            "solution": self.solution,
+            "errors": {name: [asdict(errors) for errors in group] for name, group in self.errors.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def files_of(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
+    """Specification, arrays and report of a model kept under `path` (with or without .yaml)."""
+    base = Path(path).expanduser()
+    base = base.with_suffix("") if base.suffix in (".yaml", ".yml") else base
+    return tuple(base.with_name(base.name + suffix) for suffix in (".yaml", ".npz", ".json"))  # type: ignore[return-value]
+
+
+def partial_of(path: str | os.PathLike[str]) -> Path:
+    """Where an interrupted fit of the model `path` keeps its state."""
+    return files_of(path)[0].with_suffix(".partial")
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse a place where no model can be written, before any work is done.
+
+    Raises:
+        InputError: the folder is missing, or one of the names is a folder.
+    """
+    files = files_of(path)
+    if not files[0].absolute().parent.is_dir():
+        raise InputError(f"{path}: cannot be written, there is no folder {files[0].parent}")
+    for file in files:
+        if file.is_dir():
+            raise InputError(f"{file}: is a folder, expected the name of a file to write")

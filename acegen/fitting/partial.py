@@ -1,0 +1,71 @@
+"""What an interrupted fit leaves: the factors of the blocks done so far, written aside and renamed, never by halves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from acegen.errors import InputError
+from acegen.fitting.factor import Factor
+from acegen.fitting.rows import LABELS, Factors
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file next to `path` that takes its name at the end, or vanishes when anything fails.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    try:
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(aside, 0o666 & ~mask)  # mkstemp makes files nobody else can read
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def save_partial(path: Path, factors: Factors, digest: str) -> None:
+    """Write the state of a fit; `digest` names everything the factors depend on."""
+    arrays: dict[str, np.ndarray] = {"digest": np.array(digest), "n_blocks": np.array(factors.n_blocks)}
+    for label, factor in factors.by_label.items():
+        arrays[f"{label}_triangle"] = factor.triangle
+        arrays[f"{label}_rows"] = np.array(factor.n_rows)
+    with written_aside(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_partial(path: Path, n_parameters: int, digest: str) -> Factors | None:
+    """The state of an interrupted fit; None when there is none, or one of other data or settings."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["digest"]) != digest:
+                return None
+            factors = {
+                label: Factor(
+                    np.array(archive[f"{label}_triangle"], np.float64, order="F"), int(archive[f"{label}_rows"])
+                )
+                for label in LABELS
+            }
+            n_blocks = int(archive["n_blocks"])
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    if any(factor.triangle.shape != (n_parameters + 1, n_parameters + 1) for factor in factors.values()):
+        return None
+    return Factors(factors, n_blocks)
