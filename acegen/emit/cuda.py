@@ -10,6 +10,7 @@ import jinja2
 from acegen.emit.cuda_launches import ProductKernel, product_kernels
 from acegen.emit.environment import environment
 from acegen.emit.printer import number
+from acegen.emit.radial import head_statements, radial_statements, start_statements
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.wrap import wrap
 from acegen.maths.switching import switching_section
@@ -53,9 +54,17 @@ def _environment() -> jinja2.Environment:
         "centre_rows": _centre_rows,
         "waves": _waves,
         "tables_of": _tables_of,
+        "calls": _calls,
         "has_empty": lambda cuda: any(bond.edge == len(cuda.plan.edges) for bond in cuda.bonds),
     }
     return out
+
+
+def _calls(plan: Plan, name: str) -> bool:
+    """Whether a printed formula calls the function itself; here vec_pow needs no other."""
+    functions = (radial_statements, start_statements, head_statements)
+    lines = [line for f in (*plan.radials, *plan.cores) for body in functions for line in body(f)]
+    return any(f"{name}(" in line for line in lines)
 
 
 def _scalar(text: str) -> str:

@@ -9,9 +9,13 @@ from acegen.plan.types import KernelPlan, Plan
 STATIC_SHARED = 46 * 1024  # bytes of static shared memory a kernel may declare, less a little
 LARGEST_SHARED = 227 * 1024  # bytes of a block on the largest cards (9.0, 10.0)
 TILE = 32  # atoms of a tile in `tile_atoms`
-THREADS = 512  # of a product block
-CODE = 900  # multiply-adds and products in a kernel's straight-line code, about 3000 instructions
-FUSED_CODE = 99999
+REGISTERS = 65536  # of a multiprocessor
+EDGE_REGISTERS = 128  # of a thread of pool and gradient, at most
+CODE = 900  # straight-line multiply-adds and products of one kernel among several, about 3000 instructions
+# With X in shared memory one kernel must do all. The first takes 512 threads of 128 registers, the second 384 of 168.
+# Beyond the second (some 12000 instructions, 200 kB) code is fetched as often as X would be.
+FUSED_CODE = ((4000, 512), (6000, 384))
+SPLIT_THREADS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class EdgeLayout:
     threads: int
     radial_stride: int  # odd: rows of different neighbours begin in different banks
     harmonic_stride: int
+
+    @property
+    def blocks(self) -> int:
+        """That registers must suffice for."""
+        return REGISTERS // (EDGE_REGISTERS * self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +60,15 @@ def edge_layout(n_primitives: int, n_harmonics: int) -> EdgeLayout:
 
 def product_layout(plan: Plan) -> ProductLayout:
     """X of as many atoms as fit in shared memory, if one kernel can do all: it is read ten times as often as written."""
-    static = 8 * THREADS * sum({shape.n_densities for shape in plan.shapes}) + 8 * TILE * 8
-    if product_code(plan) <= FUSED_CODE:
+    code = product_code(plan)
+    for most, threads in FUSED_CODE:
+        static = 8 * sum({shape.n_densities for shape in plan.shapes}) * (threads + TILE)
         for lanes in (32, 16, 8):
             size = 8 * lanes * plan.max_components
-            if size + static <= LARGEST_SHARED:
+            if code <= most and size + static <= LARGEST_SHARED:
                 both = 2 * size if 2 * size + static <= LARGEST_SHARED else size
-                return ProductLayout(lanes, THREADS, both, static)
-    return ProductLayout(TILE, THREADS, 0, static)
+                return ProductLayout(lanes, threads, both, static)
+    return ProductLayout(TILE, SPLIT_THREADS, 0, 0)
 
 
 def node_code(kernel: KernelPlan) -> int:
