@@ -14,7 +14,8 @@ from acegen.emit.radial import head_statements, radial_statements, start_stateme
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.wrap import wrap
 from acegen.maths.switching import switching_section
-from acegen.plan.cuda import GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
+from acegen.plan.cuda import COMBINED_ROWS, GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
+from acegen.plan.cuda_layout import edge_blocks
 from acegen.plan.types import KernelPlan, Plan, TablePlan
 from acegen.record import Buffer, Launch, Record
 
@@ -37,6 +38,7 @@ def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
         "scaled": plan.switching != "none" or not all(c.unit for c in plan.centres),
         "mix_rows": MIX_ROWS,
         "group": GROUP,
+        "combined_rows": COMBINED_ROWS,
     }
     text = _environment().get_template("cuda/module.cu.j2").render(values)
     return SourceFile(record.source, wrap(tidy(text))), record
@@ -55,6 +57,7 @@ def _environment() -> jinja2.Environment:
         "waves": _waves,
         "tables_of": _tables_of,
         "calls": _calls,
+        "edge_blocks": edge_blocks,
         "has_empty": lambda cuda: any(bond.edge == len(cuda.plan.edges) for bond in cuda.bonds),
     }
     return out
@@ -124,12 +127,15 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
     core = ("repulsion",) if plan.cores else ()
     nearest = ("closest", "window", "nearest") if zbl else ()
     back = (("repulsion_factor",) if plan.cores else ()) + (("nearest", "nearest_slope") if zbl else ())
-    threads, layout = cuda.edge_layout.threads, cuda.product_layout
+    edges, layout = cuda.edge_layout, cuda.product_layout
     launches = [
         Launch("take_coefficients", "n_atoms", 2**31, 1024, 0, ("coefficients", "own_coefficients")),
-        Launch("pool", "n_atoms", 1, threads, 0, (*_EDGES, "pooled", *core, *nearest)),
+        Launch("pool", "n_atoms", 1, edges.pool_threads, 0, (*_EDGES, "pooled", *core, *nearest)),
         *(Launch(k.name, "n_tiles", 1, layout.threads, layout.shared, k.names, k.needed_for) for k in kernels),
-        Launch("gradient", "n_atoms", 1, threads, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"),
+        Launch(
+            "gradient", "n_atoms", 1, edges.gradient_threads, 0,
+            (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients",
+        ),
         Launch(
             "forces", "n_atoms", 128, 128, 0,
             ("n_atoms", *_EDGES, "reverse", "edge_gradients", "forces", "atom_virial", "virials"), "gradients",

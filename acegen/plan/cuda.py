@@ -14,6 +14,7 @@ from acegen.plan.types import CentrePlan, EdgePlan, MixPlan, Plan
 
 _POOL_TILES = ((4, 6), (3, 6), (2, 6), (2, 5), (2, 3), (1, 6), (1, 3))  # (rows, columns) of a thread's register tile
 MIX_ROWS = 4  # rows that share the numbers they are summed from
+COMBINED_ROWS = 5  # radial functions that a thread sums together
 GROUP = 6  # columns of H and D that one thread sums
 
 
@@ -61,7 +62,7 @@ class CudaPlan:
     groups: np.ndarray  # [n, 4] harmonic, columns, first run, last run
     first_group: tuple[int, ...]  # of each edge shape, one longer
     runs: np.ndarray  # [n, 4] primitive, rows, pooled, stride
-    combinations: np.ndarray  # [n, 5] out, first primitive, primitives, number, stride
+    combinations: np.ndarray  # [n, 6] out, rows, first primitive, primitives, number, stride
     first_combination: tuple[int, ...]
     combined: np.ndarray
     mixes: np.ndarray  # [n, 10], see _mix_task
@@ -83,7 +84,7 @@ def make_cuda_plan(plan: Plan) -> CudaPlan:
     groups, runs, first_group = _groups(plan.edges, n_harmonics)
     combinations, first_combination = _combinations(plan.edges)
     layout, products = edge_layout(plan.max_primitives, n_harmonics), product_layout(plan)
-    tile = _pool_tile(plan, layout.threads)
+    tile = _pool_tile(plan)
     tasks = [_pool_tasks(plan, centre.index, tile) for centre in plan.centres]
     centres, mixes = _centres(plan, [len(t) for t in tasks])
     return CudaPlan(
@@ -138,11 +139,11 @@ def _bonds(plan: Plan) -> tuple[BondRow, ...]:
     return tuple(rows)
 
 
-def _pool_tile(plan: Plan, threads: int) -> tuple[int, int]:
+def _pool_tile(plan: Plan) -> tuple[int, int]:
     """The register tile that loads least: a warp's pass over its tasks reads rows + columns for every neighbour."""
 
     def loads(tile: tuple[int, int]) -> int:
-        return sum(-(-len(_pool_tasks(plan, c.index, tile)) // threads) * sum(tile) for c in plan.centres)
+        return sum(-(-len(_pool_tasks(plan, c.index, tile)) // 32) * sum(tile) for c in plan.centres)
 
     return min(_POOL_TILES, key=lambda tile: (loads(tile), _POOL_TILES.index(tile)))
 
@@ -196,9 +197,10 @@ def _combinations(edges: tuple[EdgePlan, ...]) -> tuple[np.ndarray, tuple[int, .
     first = [0]
     for edge in edges:
         for c in edge.combinations:
-            rows += [(c.out + n, c.first, c.columns, c.constant + n, c.rows) for n in range(c.rows)]
+            for n, length in _pieces(c.rows, COMBINED_ROWS):
+                rows.append((c.out + n, length, c.first, c.columns, c.constant + n, c.rows))
         first.append(len(rows))
-    return _table(rows, 5), (*first, len(rows))
+    return _table(rows, 6), (*first, len(rows))
 
 
 def _mix_task(mix: MixPlan, start: int, rows: int, m: int, forward: bool) -> tuple[int, ...]:

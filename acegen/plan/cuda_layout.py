@@ -23,14 +23,10 @@ class EdgeLayout:
     """Blocks of pool and gradient: one centre, `chunk` neighbours at a time."""
 
     chunk: int
-    threads: int
+    pool_threads: int
+    gradient_threads: int
     radial_stride: int  # odd: rows of different neighbours begin in different banks
     harmonic_stride: int
-
-    @property
-    def blocks(self) -> int:
-        """That registers must suffice for."""
-        return REGISTERS // (EDGE_REGISTERS * self.threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +45,22 @@ class ProductLayout:
 
 
 def edge_layout(n_primitives: int, n_harmonics: int) -> EdgeLayout:
-    """As few warps a block as keep some 16 of them on a multiprocessor: one alone never waits for others."""
+    """Blocks that fit: the gradient keeps values and slopes of both parts in shared memory, the pooling values."""
     radial, harmonic = n_primitives | 1, n_harmonics | 1
     row = 8 * (2 * radial + 2 * harmonic + 8)
     chunk = next((n for n in (32, 16, 8) if n * row <= STATIC_SHARED), 4)
-    blocks = LARGEST_SHARED // (chunk * row)
-    threads = 32 if blocks >= 12 else 64 if blocks >= 7 else 128
-    return EdgeLayout(chunk, threads, radial, harmonic)
+    return EdgeLayout(chunk, edge_threads(chunk * row // 2), edge_threads(chunk * row), radial, harmonic)
+
+
+def edge_threads(shared: int) -> int:
+    """As few warps a block as keep some 16 of them on a multiprocessor: one alone never waits for others."""
+    blocks = LARGEST_SHARED // shared
+    return 32 if blocks >= 11 else 64 if blocks >= 7 else 128
+
+
+def edge_blocks(threads: int) -> int:
+    """Blocks of a multiprocessor that registers must suffice for."""
+    return REGISTERS // (EDGE_REGISTERS * threads)
 
 
 def product_layout(plan: Plan) -> ProductLayout:
