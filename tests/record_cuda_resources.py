@@ -27,7 +27,9 @@ SMALL = ("si", "cuau", "W-small-s1")
 
 def inputs() -> dict[str, Path]:
     """Every input by name."""
-    found = {path.stem: path for folder in ("specs", "benchmarks") for path in (ROOT / "examples" / folder).glob("*.yaml")}
+    found = {
+        path.stem: path for folder in ("specs", "benchmarks") for path in (ROOT / "examples" / folder).glob("*.yaml")
+    }
     shared = Path(os.environ.get("ACEGEN_SHARED", ROOT.parent / "shared"))
     if shared.is_dir():
         found |= {f"{kind}-s1": zoo_file(shared, f"{kind}-s1") for kind in KINDS}

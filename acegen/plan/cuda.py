@@ -165,7 +165,14 @@ def _pool_tasks(plan: Plan, centre: int, tile: tuple[int, int]) -> list[tuple[in
 
 def _summed(tasks: list[tuple[int, ...]]) -> int:
     """How many pooled sums the register tiles hold."""
-    return len({at + k * stride + m for _, _, rows, _, columns, at, stride in tasks for k in range(rows) for m in range(columns)})
+    return len(
+        {
+            at + k * stride + m
+            for _, _, rows, _, columns, at, stride in tasks
+            for k in range(rows)
+            for m in range(columns)
+        }
+    )
 
 
 def _groups(edges: tuple[EdgePlan, ...], n_harmonics: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -64,7 +64,7 @@ def edge_blocks(threads: int) -> int:
 
 
 def product_layout(plan: Plan) -> ProductLayout:
-    """X of as many atoms as fit in shared memory, if one kernel can do all: it is read ten times as often as written."""
+    """X of as many atoms as fit in shared memory, if one kernel can do all: it is read ten times for each write."""
     code = product_code(plan)
     for most, threads in FUSED_CODE:
         static = 8 * sum({shape.n_densities for shape in plan.shapes}) * (threads + TILE)

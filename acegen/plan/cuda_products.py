@@ -184,9 +184,7 @@ def _levels(shape: ShapePlan) -> Callable[[int], int]:
     return level
 
 
-def _adjoint(
-    shapes: tuple[ShapePlan, ...], workers: int
-) -> tuple[tuple[AdjointStep, ...], np.ndarray, np.ndarray]:
+def _adjoint(shapes: tuple[ShapePlan, ...], workers: int) -> tuple[tuple[AdjointStep, ...], np.ndarray, np.ndarray]:
     """Highest level of the targets first: what flows into a node is complete before it flows on."""
     found: list[dict[tuple[int, str, int], list[tuple[int, int, int]]]] = []
     owners: list[dict[int, int]] = []
