@@ -115,8 +115,7 @@ def _steps(cuda: CudaPlan) -> Iterator[_Step]:
         yield _Step(f"nodes_{q}(&in);", node_code(kernels[node.kernel]), (), node.level != level)
         level = node.level
     if plan.n_basis:
-        yield _Step("if (basis)", 0)
-        yield _Step("    basis_functions(&in, basis);", 60, ("basis",), False)
+        yield _Step("basis_functions(&in, basis);", 60, ("basis",))
     present = tuple(name for name in _edge_arguments(cuda).values() if name)
     arguments = ("coefficients", "own_coefficients", *present, "grad_pooled")
     call = "densities(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges, grad_pooled != 0);"
