@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from acegen.errors import AcegenError, BuildError, InputError, LoadError, PotentialError, SpecError
     from acegen.fitting.fit import fit
     from acegen.fitting.fitted import Fitted
-    from acegen.loader import Bundle, compile, load
+    from acegen.loader import Bundle, compile, export, load
     from acegen.runtime.evaluation import Evaluation
     from acegen.runtime.graph import GraphBatch
     from acegen.runtime.model import Model
@@ -30,6 +30,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "compile",
+    "export",
     "fit",
     "load",
 ]
@@ -44,6 +45,7 @@ _HOMES = {
     "SpecError": "acegen.errors",
     "Bundle": "acegen.loader",
     "compile": "acegen.loader",
+    "export": "acegen.loader",
     "fit": "acegen.fitting.fit",
     "Fitted": "acegen.fitting.fitted",
     "load": "acegen.loader",

@@ -20,13 +20,16 @@ from acegen.basis.fold import fold_order_one
 from acegen.basis.kept import kept_arrays
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.cuda import render_cuda
+from acegen.emit.design import render_design
 from acegen.emit.environment import templates_digest
 from acegen.emit.render import SourceFile, render_c
 from acegen.errors import SpecError
 from acegen.inputs import Input, read_input
 from acegen.manifest import Manifest
+from acegen.plan.design import linear_twin, make_design
 from acegen.plan.plan import make_plan
 from acegen.plan.types import Plan, Target
+from acegen.potential import Potential
 from acegen.program.lower import FORMS, lower
 
 PRECISIONS = ("float64", "float32")
@@ -71,6 +74,14 @@ def compile_plan(
     return source, make_plan(potential, programs, target, command, templates_digest())
 
 
+def compile_design(potential: Potential, plan: Plan) -> tuple[SourceFile, ...]:
+    """The forward-mode kernel in double precision; nothing for potentials that are no linear model."""
+    if not potential.linear:
+        return ()
+    twin = linear_twin(potential)
+    return render_design(make_design(twin, lower(twin, "coupled"), plan.command, plan.templates))
+
+
 def compile_files(
     path: Path,
     precision: str | None = None,
@@ -101,9 +112,12 @@ def compile_files(
     if "cuda" in targets:
         text, record = render_cuda(plan)
         texts = (*texts, text)
+    design = compile_design(source.potential, plan)
+    texts = (*texts, *design)
     progress("bundle")
     kept = kept_arrays(Path(path), source.potential)
-    files, manifest, binary = bundle_files(source, plan, texts, record, kept)
+    design_file = design[-1].path if design else None
+    files, manifest, binary = bundle_files(source, plan, texts, record, kept, design_file)
     return Compiled(source, plan, files, manifest, binary)
 
 

@@ -123,6 +123,30 @@ def load(
     return model
 
 
+def export(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
+    """Write a specification or a potential as a `.yace` file, exactly: read again, it has the same energies.
+
+    Args:
+        source: whatever `acegen.compile` takes, with radial functions that PACE has (`radial.kind` of a
+            specification) and spherical harmonics.
+        out: the file to write, ending in .yace; one that is there is replaced.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        SpecError, PotentialError: the input breaks a rule, or holds something a `.yace` file cannot.
+    """
+    from acegen.inputs import read_input  # SymPy only when something must be read
+    from acegen.pace.write import write_yace
+
+    path = _existing(source)
+    if path.is_dir():
+        raise LoadError(f"{path}: is a folder, expected a specification or a potential")
+    write_yace(read_input(path).exact, Path(out))
+    return Path(out)
+
+
 def _existing(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise LoadError(f"path: expected a text or a path, found {path!r}")

@@ -83,6 +83,32 @@ WORKSPACE: tuple[Argument, ...] = (
 )
 # int64_t <name>_workspace(WORKSPACE): bytes that evaluate needs.
 
+_GRAPH = EVALUATE[:10]  # from n_systems to edge_vectors
+_WORK = EVALUATE[-2:]
+_THREADS = EVALUATE[-3]
+
+DESIGN: tuple[Argument, ...] = (
+    *_GRAPH,
+    _A("energy", "double", ("n_systems", "n_parameters"), "out", "rows d energy/d weights", "", True),
+    _A("forces", "double", ("n_atoms", "3", "n_parameters"), "out", "rows d forces/d weights", "1/A", True),
+    _A("virial", "double", ("n_systems", "6", "n_parameters"), "out", "rows of xx yy zz yz xz xy", "", True),
+    _THREADS,
+    *_WORK,
+)
+# int <name>_design(DESIGN): 0 good; 1 workspace too small; 2 species out of range.
+
+GRADIENTS: tuple[Argument, ...] = (
+    *_GRAPH,
+    _A("basis", "double", ("n_atoms", "n_basis"), "out", "basis B of each atom, rows of its own species", "", True),
+    _A("basis_gradients", "double", ("n_edges", "3", "n_basis"), "out", "dB_b(i)/dr_ij; zero on entry", "1/A"),
+    _THREADS,
+    *_WORK,
+)
+# int <name>_gradients(GRADIENTS), as above.
+
+DESIGN_WORKSPACE: tuple[Argument, ...] = WORKSPACE
+# int64_t <name>_design_workspace(DESIGN_WORKSPACE): bytes that design and gradients need.
+
 
 def prototype(returns: str, name: str, arguments: tuple[Argument, ...]) -> str:
     """C prototype, one argument a line."""
@@ -114,12 +140,14 @@ class Manifest:
     files: tuple[tuple[str, str], ...] = field(default=())  # (path, sha256) of every file but the manifest
     format: int = 1
     cuda: dict[str, Any] | None = None  # acegen.record.Record of the CUDA source, where there is one
+    design: str | None = None  # C file of the forward-mode kernel, where there is one
 
     def to_json(self) -> str:
         """Canonical text, stable for the same content, with its own checksum among the keys."""
         raw = asdict(self)
-        if self.cuda is None:
-            del raw["cuda"]
+        for name in ("cuda", "design"):
+            if raw[name] is None:
+                del raw[name]
         return json.dumps({**raw, "checksum": _checksum(raw)}, indent=1, sort_keys=True) + "\n"
 
     @staticmethod

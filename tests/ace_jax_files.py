@@ -69,9 +69,25 @@ def values(path: Path, n_species: int) -> dict[str, np.ndarray]:
         kinds = jnp.asarray(given["species"])
         edges = (jnp.asarray(vectors), kinds[i], kinds[j])
         energy, forces, virial = model.energy_forces_virial(*edges, jnp.asarray(i), jnp.asarray(j), 8, kinds)
-        many, pair = model.site_basis(*edges, jnp.asarray(i), 8)
-        found = {"energy": energy, "forces": forces, "virial": virial, "basis": np.concatenate([many, pair], axis=1)}
+        basis, jacobian = model.edge_jacobian(*edges, jnp.asarray(i), 8)
+        rows = force_rows(np.asarray(jacobian), i, j, given["species"], model.WB.shape, model.Wpair.shape[0])
+        found = {"energy": energy, "forces": forces, "virial": virial, "basis": basis, "rows": rows}
         out |= {f"{name}_{number}": np.asarray(value) for name, value in (found | given).items()}
+    return out
+
+
+def force_rows(
+    jacobian: np.ndarray, i: np.ndarray, j: np.ndarray, species: np.ndarray, shape: tuple[int, int], n_pair: int
+) -> np.ndarray:
+    """Rows [8, 3, n_parameters] of forces over weights, from dB(i)/dr_ij [n_edges, n_basis, 3]."""
+    n_many, n_species = shape
+    out = np.zeros((8, 3, n_species * (n_many + n_pair)))
+    for edge, (a, b) in enumerate(zip(i, j, strict=True)):
+        many = species[a] * n_many + np.arange(n_many)
+        pair = n_species * n_many + species[a] * n_pair + np.arange(n_pair)
+        columns = np.concatenate([many, pair])
+        out[a][:, columns] += jacobian[edge].T
+        out[b][:, columns] -= jacobian[edge].T
     return out
 
 

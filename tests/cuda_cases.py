@@ -109,14 +109,19 @@ def expected(model: Model, graph: GraphBatch, properties: Sequence[str] = PROPER
     return {name: np.array(getattr(found, name)) for name in properties}
 
 
-def deviations(found: Outputs, wanted: Outputs) -> dict[str, float]:
-    """Largest error of each output relative to its largest entry; NaN where something was not written."""
-    return {
-        name: float(
-            np.max(np.abs(found[name] - wanted[name]), initial=0.0) / (np.abs(wanted[name]).max(initial=0) or 1)
+def deviations(found: Outputs, wanted: Outputs, cancelling: bool = False) -> dict[str, float]:
+    """Largest error of each output relative to its largest entry; NaN where something was not written.
+
+    Args:
+        cancelling: forces balance by symmetry, their errors are relative to the largest edge gradient.
+    """
+    errors = {}
+    for name in found:
+        scale = wanted["edge_gradients" if cancelling and name == "forces" else name]
+        errors[name] = float(
+            np.max(np.abs(found[name] - wanted[name]), initial=0.0) / (np.abs(scale).max(initial=0) or 1)
         )
-        for name in found
-    }
+    return errors
 
 
 def small_batch(model: Model, repeats: tuple[int, int, int] = (2, 2, 2), seed: int = 3) -> GraphBatch:

@@ -210,7 +210,7 @@ class Kernel:
             values = value.used()
             if not values.flags.c_contiguous:
                 raise FakeError("a strided array: the kernel would see its memory, not its elements")
-            return values
+            return values if values.size else None  # CuPy's arrays without elements are null pointers
         if not isinstance(value, np.generic) or value.itemsize != 8:
             raise TypeError(f"Unsupported type {type(value)}")
         if kind.startswith("value"):

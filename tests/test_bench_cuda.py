@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import pytest
 from fake_card import FakeCard
 from pair_cuda import write_cuda_bundle
 
-from acegen.bench.cuda_card import card_line
+from acegen.bench import cuda_roofs
+from acegen.bench.cuda_card import _told_by_smi, card_line
 from acegen.bench.cuda_clock import TimedBackend, kernel_seconds
 from acegen.bench.cuda_floors import Ceilings, floor_of, reached, shared_bandwidth, stage_of
 from acegen.bench.cuda_roofs import measure_roofs
@@ -103,7 +104,7 @@ def test_sizes_beyond_the_memory_are_left_out(card, bundle):
 
 
 def test_every_launch_is_timed_and_none_outside(card):
-    """Events come in pairs around launches inside `timed`; kernels of one name add up."""
+    """Events come in pairs around launches inside `timed`, not around the delay; kernels of one name add up."""
     backend = TimedBackend("cuda:1")
     source = 'extern "C" __global__ void one(long long n, double *x) { if (n) x[0] += 1; }\n'
     source += 'extern "C" __global__ void two(long long n, double *x) { if (n) x[0] += 100; }\n'
@@ -114,9 +115,9 @@ def test_every_launch_is_timed_and_none_outside(card):
             backend.launch(module, kernel, 1, 1, (1, x))
         backend.launch(module, "one", 0, 1, (1, x))  # not started
 
-    found = kernel_seconds(backend, work, 3)
+    found = kernel_seconds(backend, work, 3, lambda: backend.launch(module, "two", 1, 1, (10, x)))
     assert list(found) == ["two", "one"] and all(seconds > 0 for seconds in found.values())
-    assert backend.to_host(x)[0] == 4 * 201 and card.events == 3 * 3 * 2
+    assert backend.to_host(x)[0] == 4 * 201 + 3 * 100 and card.events == 3 * 3 * 2
     work()
     assert card.events == 18
 
@@ -125,9 +126,8 @@ def test_roofs_are_rates(card):
     """The kernels run, the copy copies, and what comes out is positive."""
     backend = TimedBackend("cuda:0")
     roofs = measure_roofs(backend, 1, seconds=1e-3, samples=1, largest=1 << 16)
-    assert roofs.float64 > 0 and roofs.float32 > 0 and roofs.bandwidth > 0
-    source = Path(measure_roofs.__code__.co_filename).with_name("cuda_roofs.cu").read_text()
-    module = backend.load(source, "roofs")
+    assert min(roofs.float64, roofs.float32, roofs.bandwidth, roofs.shared) > 0
+    module = backend.load(Path(cuda_roofs.__file__).with_suffix(".cu").read_text(), "roofs")
     given, out = backend.to_device(np.arange(200.0)), backend.to_device(np.zeros(200))
     backend.launch(module, "copy_pairs", 1, 128, (100, given, out))
     np.testing.assert_array_equal(backend.to_host(out), np.arange(200.0))
@@ -154,6 +154,51 @@ def test_fractions_of_the_ceilings():
     (line,) = reached((cost, Cost("sums")), kernels, ceilings, "float64")
     assert line["kernel"] == "product" and line["bound"] == "arithmetic"
     assert (line["peak_fraction"], line["shared_fraction"], line["bandwidth_fraction"]) == (0.5, 0.125, 0.375)
-    unknown = reached((cost,), kernels, Ceilings(1000.0, 2000.0, 100.0, 0.0), "float64")
-    assert unknown[0]["shared_fraction"] is None
-    assert copy.deepcopy(cost) == cost
+
+
+def test_what_the_driver_tells(tmp_path, monkeypatch):
+    """Clocks and driver come from nvidia-smi, asked for the card by its place; without it they are left out."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text(
+        '#!/bin/sh\ncase "$1" in --id=0000:1A:00.0) echo "580.65.06, 1980, 1980, 3201, [N/A], Enabled";; esac\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    clocks = {"clock_mhz": "1980", "clock_limit_mhz": "1980", "memory_clock_mhz": "3201"}
+    assert _told_by_smi("0000:1A:00.0") == {"driver": "580.65.06", **clocks, "ecc": "Enabled"}
+    assert _told_by_smi("other") == {}
+    program.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _told_by_smi("0000:1A:00.0") == {}
+
+
+def test_shared_reads_add_up_what_was_written(card):
+    """Eight cells a round, each thread one further than its neighbour."""
+    backend = TimedBackend("cuda:0")
+    module = backend.load(Path(cuda_roofs.__file__).with_suffix(".cu").read_text(), "roofs")
+    sums = backend.to_device(np.zeros(64))
+    backend.launch(module, "shared_reads", 2, 32, (3, 0.5, sums))
+    first = np.arange(64) % 32
+    cells = first[:, None, None] + np.arange(3)[:, None] + 128 * np.arange(8)
+    np.testing.assert_array_equal(backend.to_host(sums), 0.5 * cells.sum(axis=(1, 2)))
+
+
+def test_command_passes_on_what_is_wanted(record, bundle, tmp_path, monkeypatch, capsys):
+    """Options reach the measurement; the text, or JSON, is that of its record."""
+    seen: list[Wanted] = []
+
+    def measured(wanted: Wanted, progress: object) -> dict:
+        seen.append(wanted)
+        return record
+
+    monkeypatch.setattr("acegen.bench.cuda_session.measure_on_device", measured)
+    out = tmp_path / "record.json"
+    command = ["bench", str(bundle), "--device", "cuda:1"]
+    assert (
+        main([*command, "--sizes", "8,64", "--threads", "1,2", "--floors", "--repeats", "3", "--json", str(out)]) == 0
+    )
+    assert json.loads(out.read_text()) == record and capsys.readouterr().out == text_of(record) + "\n"
+    assert main([*command, "--precision", "float32", "--cached", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == record
+    assert seen[0] == Wanted(bundle, "cuda:1", (8, 64), threads=(1, 2), repeats=3, floors=True)
+    assert seen[1] == Wanted(bundle, "cuda:1", precisions=("float32",), cached=True)

@@ -12,11 +12,11 @@ import sympy
 import acegen
 from acegen.bench.bandwidth import LEVELS, cache_sizes, level_of, read_bandwidth
 from acegen.bench.census import take_census
-from acegen.plan.counting import DIVISION, ROOT, TRANSCENDENTAL, expression_operations
 from acegen.bench.floors import GROUPS, STAGES, Cost, stage_costs
 from acegen.bench.structures import Crystal, build_structure
 from acegen.cli.main import main
 from acegen.compiler import compile_plan
+from acegen.plan.counting import DIVISION, ROOT, TRANSCENDENTAL, expression_operations
 
 
 def test_operations_of_expressions() -> None:

@@ -119,3 +119,10 @@ def test_parts_without_installation_are_left_out(checkout):
     done = run(checkout, "--parts", "tests,bench")
     assert done.returncode == 1
     assert "left out            bench: the part install has not been run" in done.stdout
+
+
+@pytest.mark.parametrize(("said", "code"), [("20 skipped in 1.0s", 1), ("18 passed, 2 skipped in 1.0s", 0)])
+def test_tests_that_skip_themselves_prove_nothing(checkout, said, code):
+    write(checkout / "build" / "card" / "venv" / "bin" / "python", f"echo '{said}'")
+    done = run(checkout, "--parts", "tests")
+    assert done.returncode == code and ("tests-gpu: all were skipped" in done.stdout) == bool(code)

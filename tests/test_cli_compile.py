@@ -14,7 +14,17 @@ from acegen.emit.bundle import write_bundle
 from acegen.errors import SpecError
 from acegen.manifest import Manifest
 
-FILES = {"README.md", "basis.txt", "manifest.json", "selftest.c", "si_pair.c", "si_pair.h", "weights.npz"}
+FILES = {
+    "README.md",
+    "basis.txt",
+    "manifest.json",
+    "selftest.c",
+    "si_pair.c",
+    "si_pair.h",
+    "si_pair_design.c",
+    "si_pair_design.h",
+    "weights.npz",
+}
 
 
 @pytest.fixture

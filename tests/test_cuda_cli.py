@@ -35,10 +35,26 @@ def test_verify_checks_the_device(bundle, capsys):
     """All checks of a bundle but those of the C side; the device against the CPU, and twice the same bits."""
     assert main(["verify", str(bundle), "--device", "cuda", "--json"]) == 0
     checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
-    for name in ("host = cpu: forces", "numbers that differ in a second run", "batch = one by one", "float32: forces"):
+    for name in (
+        "host = cpu: forces",
+        "numbers that differ in a second run",
+        "batch = one by one",
+        "single-site entry",
+        "neighbours searched here = on the host",
+        "float32: forces",
+    ):
         assert checks[name]["verdict"] == "good", checks[name]
     assert checks["numbers that differ in a second run"]["measured"] == 0.0
-    assert "single-site entry" not in checks and "selftest.c" not in checks
+    assert "threads 1 = 2 = 3" not in checks and "selftest.c" not in checks
+
+
+def test_verify_needs_no_card(specs, capsys, monkeypatch):
+    """--device host runs every check of a device on the generated kernels, the second run in random order."""
+    monkeypatch.undo()  # the real choice of a device
+    assert main(["verify", str(specs / "si_pair.yaml"), "--device", "host", "--json"]) == 0
+    checks = {check["check"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["reference: basis"]["verdict"] == checks["host = cpu: basis"]["verdict"] == "good"
+    assert checks["numbers that differ in a second run"]["measured"] == 0.0
 
 
 def test_verify_fails_a_wrong_kernel(tmp_path, capsys):

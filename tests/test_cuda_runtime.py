@@ -502,6 +502,18 @@ def test_what_is_missing_is_said_in_one_sentence(bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(LoadError, match=r"CUDA needs CuPy .*: pip install 'acegen\[cuda12\]' or 'acegen\[cuda13\]'"):
         load_bundle(bundle, device="cuda")
+    frame = "\n=====\nFailed to import CuPy.\n\nOriginal error:\n  ImportError: libnvrtc.so.13: cannot open\n=====\n"
+
+    class Broken:
+        def find_spec(self, name, *more):
+            if name == "cupy":
+                raise ImportError(frame)
+
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "cupy")
+        patch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+        with pytest.raises(LoadError, match=r"needs CuPy \(ImportError: libnvrtc.so.13: cannot open\): pip install"):
+            load_bundle(bundle, device="cuda")
     fake = FakeCupy(n_devices=1)
     monkeypatch.setitem(sys.modules, "cupy", fake)
     with pytest.raises(LoadError, match="device: expected one of 'cuda:0', found 'cuda:3'"):

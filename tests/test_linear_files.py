@@ -28,7 +28,7 @@ MODELS = {
     "si": "preset: ace_jax\nelements: [Si]\norder: 4\ndegree: 7\n",
     "sige": "preset: ace_jax\nelements: [Si, Ge]\norder: 3\ndegree: 4\nradial: {transform: {r_in: 0.3}}\n"
     "reference_energies: {Si: -1.5, Ge: 2.0}\n",
-    "mixed": "elements: [Ni, Al, Ti]\norder: 3\ndegree: 3\ncutoff: 4.8\nradial: {weights: {kind: glorot, seed: 6}}\n"
+    "mixed": "elements: [Ni, Al, Ti]\norder: 2\ndegree: 4\ncutoff: 4.8\nradial: {weights: {kind: glorot, seed: 6}}\n"
     "pair: {degree: 2}\nbonds: {Ni-Al: {cutoff: 4.4}, Ti->Ni: {cutoff: 4.1}}\n",
     "jacobi": "preset: ace1\nelements: [Si, Ge]\norder: 3\ndegree: 4\nradial: {evaluation: exact}\n"
     "pair: {evaluation: exact}\n",
@@ -100,6 +100,22 @@ def test_kernel_of_an_ace_jax_file(tmp_path: Path, kernels: Kernels, name: str, 
         for s, row in zip(species, found.basis, strict=True)
     )
     assert float(model.evaluate(graph, ("energy",)).energy[0]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_radial_functions_that_vanish(tmp_path: Path, kernels: Kernels) -> None:
+    """Functions that are zero for one centre, or for all, keep their rows."""
+    path = write_ace_jax(tmp_path / "vanishing.npz", specified(tmp_path, "mixed"))
+    arrays = dict(np.load(path))
+    weights, pair = arrays["rnl_Wnlq"].copy(), arrays["pair_Wnlq"].copy()
+    weights[:, :, 0], weights[:, :, -1], weights[1, :, 1], pair[:, :, 0] = 0.0, 0.0, 0.0, 0.0
+    np.savez(path, **arrays | {"rnl_Wnlq": weights, "pair_Wnlq": pair})
+    model, potential = kernels(path), read_input(path).potential
+    species, positions, cell, pbc = atoms(3)
+    structure = ase.Atoms([potential.species[s] for s in species], positions, cell=cell, pbc=pbc)
+    expected = interpret(potential, species, positions, cell, pbc)
+    assert 0 < int((expected.basis == 0.0).all(axis=0).sum()) < expected.basis.shape[1]
+    graph = GraphBatch.from_atoms(structure, model)
+    assert_same(model.evaluate(graph, ("energy", "energies", "forces", "virial", "basis")), expected)
 
 
 def test_older_files_hold_a_dense_coupling(tmp_path: Path) -> None:
@@ -222,7 +238,9 @@ def test_rows_that_are_no_invariants(tmp_path: Path) -> None:
 def test_other_files(tmp_path: Path) -> None:
     path = tmp_path / "weights.npz"
     np.savez(path, weights_0=np.zeros(3))
-    assert "weights of a specification are read through its key weights" in _complaint(path)
+    assert "if these are weights of a specification, they are read through its key weights" in _complaint(path)
+    path.with_suffix(".yaml").touch()
+    assert "if these are weights of a specification, load weights.yaml" in _complaint(path)
     path.write_text("no archive")
     assert "expected a NumPy .npz file" in _complaint(path)
     other = tmp_path / "other.json"
@@ -408,7 +426,7 @@ def peer_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.peer
 @pytest.mark.parametrize("name", PEER_CASES)
 def test_ace_jax_itself(peer_files: Path, kernels: Kernels, name: str) -> None:
-    """Every radial kind, 1 to 3 elements, orders 2 to 4: kernel and ace-jax agree on the same file."""
+    """Every radial kind, 1 to 3 elements, orders 2 to 4: kernels and ace-jax agree on the same file, rows included."""
     model = kernels(peer_files / f"{name}.npz")
     with np.load(peer_files / f"{name}_values.npz") as values:
         for k in range(3):
@@ -422,3 +440,6 @@ def test_ace_jax_itself(peer_files: Path, kernels: Kernels, name: str) -> None:
                 expected = values[f"{key}_{k}"]
                 got = np.asarray(getattr(found, key)).reshape(expected.shape)
                 assert np.abs(got - expected).max() < 1e-12 * np.abs(expected).max(), key
+            rows = model.design(graph, "forces").forces
+            assert rows is not None
+            assert np.abs(rows - values[f"rows_{k}"]).max() < 1e-12 * np.abs(rows).max()

@@ -11,7 +11,7 @@ from acegen.basis.one_particle import neighbour_of, polynomial_of, radial_channe
 from acegen.basis.weights import load_arrays, pick
 from acegen.errors import SpecError
 from acegen.potential import Bond, Channel, RadialFamily
-from acegen.spec.model import BasisSpec, BondSpec, Envelope, Evaluation, Polynomials, Transform
+from acegen.spec.model import BasisSpec, BondSpec, Envelope, PairSpec, Primitives, RadialSpec, Transform
 
 ALL_SPECIES = -1
 UNIT = math.sqrt(4.0 * math.pi)  # cancels Y_00 in the pair rows
@@ -54,30 +54,18 @@ def make_bonds(spec: BasisSpec, shape: RadialLayout) -> tuple[tuple[Bond, ...], 
 def _bond(spec: BasisSpec, shape: RadialLayout, a: int, b: int) -> Bond:
     own: BondSpec = spec.bonds[a][b]
     radial = spec.radial
-    families = [_family(shape.sizes[b], own.cutoff, own.transform, own.envelope, radial.polynomials, radial.evaluation)]
+    families = [_family(shape.sizes[b], own.cutoff, own.transform, own.envelope, radial)]
     if spec.pair is not None:
-        pair = spec.pair
-        families.append(
-            _family(
-                shape.pair_sizes[b],
-                own.cutoff,
-                own.pair_transform,
-                own.pair_envelope,
-                pair.polynomials,
-                pair.evaluation,
-            )
-        )
+        families.append(_family(shape.pair_sizes[b], own.cutoff, own.pair_transform, own.pair_envelope, spec.pair))
     return Bond(own.cutoff, tuple(families))
 
 
 def _family(
-    size: int,
-    cutoff: float,
-    transform: Transform,
-    envelope: Envelope,
-    polynomials: Polynomials,
-    evaluation: Evaluation,
+    size: int, cutoff: float, transform: Transform, envelope: Envelope, basis: RadialSpec | PairSpec
 ) -> RadialFamily:
+    if basis.primitives is not None:
+        return pace_family(basis.primitives, size, cutoff)
+    polynomials, evaluation = basis.polynomials, basis.evaluation
     options: tuple[tuple[str, object], ...] = (
         ("p", transform.p),
         ("q", transform.q),
@@ -99,6 +87,19 @@ def _family(
         ("x2", envelope.x2),
     )
     return RadialFamily("agnesi", size, options, parameters)
+
+
+def pace_family(primitives: Primitives, size: int, cutoff: float) -> RadialFamily:
+    """A radial basis of PACE on one bond, without inner cutoff (pace_format 4)."""
+    plain: tuple[tuple[str, object], ...] = (("inner", "none"),)
+    lam, rcut = ("lam", primitives.steepness), ("rcut", cutoff)
+    if primitives.kind == "ChebExpCos":
+        options = (("taper", primitives.taper > 0.0), *plain)
+        return RadialFamily("chebexpcos", size, options, (lam, rcut, ("dcut", primitives.taper)))
+    if primitives.kind == "ChebPow":
+        whole = int(primitives.steepness) if primitives.steepness in range(1, 9) else 0
+        return RadialFamily("chebpow", size, (("power", whole), *plain), (lam, rcut))
+    return RadialFamily("sbessel", size, plain, (rcut,))
 
 
 def make_channels(spec: BasisSpec, shape: RadialLayout, bonds: tuple[Bond, ...], a: int) -> tuple[Channel, ...]:

@@ -27,7 +27,7 @@ class Ceilings:
     float64: float  # GFLOP/s, two for each multiply-add
     float32: float
     bandwidth: float  # GB/s of the memory
-    shared: float  # GB/s of shared memory and L1, all multiprocessors together; 0: not known
+    shared: float  # GB/s of shared memory and L1, all multiprocessors together
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def shared_bandwidth(n_multiprocessors: int, megahertz: float) -> float:
 
 def floor_of(cost: Cost, ceilings: Ceilings, precision: str) -> Floor:
     """Times of one stage at the ceilings, which can all be reached at once."""
-    shared = 1e-3 * cost.shared / ceilings.shared if ceilings.shared else 0.0
+    shared = 1e-3 * cost.shared / ceilings.shared
     arithmetic = 2e-3 * cost.arithmetic / float(getattr(ceilings, precision))
     return Floor(cost.stage, arithmetic, shared, 1e-3 * (cost.read + cost.written) / ceilings.bandwidth)
 
@@ -129,7 +129,7 @@ def reached(
                 "bytes": round(cost.read + cost.written),
                 "us_per_atom": us,
                 "peak_fraction": round(floor.arithmetic / us, 4),
-                "shared_fraction": round(floor.shared / us, 4) if ceilings.shared else None,
+                "shared_fraction": round(floor.shared / us, 4),
                 "bandwidth_fraction": round(floor.memory / us, 4),
                 "bound": floor.bound,
             }

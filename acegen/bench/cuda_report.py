@@ -15,7 +15,7 @@ def roofs_line(record: Record) -> str:
     roofs = record["roofs"]
     return (
         f"{1e-3 * roofs['float64']:.1f} TFLOP/s float64, {1e-3 * roofs['float32']:.1f} float32, "
-        f"{1e-3 * roofs['bandwidth']:.2f} TB/s copied (measured)"
+        f"{1e-3 * roofs['bandwidth']:.2f} TB/s copied, {1e-3 * roofs['shared']:.1f} TB/s from shared memory (measured)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from acegen.bench.cuda_clock import TimedBackend
 
 _SOURCE = Path(__file__).with_name("cuda_roofs.cu")
 _ROUND = 64  # multiply-adds of a thread in one round of cuda_roofs.cu
+_READ = 64  # bytes of shared memory that a thread reads in one round
 _BLOCK, _BLOCKS_PER_SM = 256, 8  # 2,048 threads, all that a multiprocessor holds
 _LARGEST = 1 << 30  # bytes of the array that is copied, several times any L2 cache
 _MOST_ROUNDS = 1 << 32
@@ -23,7 +25,8 @@ class Roofs:
 
     float64: float  # GFLOP/s, two for each multiply-add
     float32: float
-    bandwidth: float  # GB/s, bytes read and bytes written
+    bandwidth: float  # GB/s of the memory, bytes read and bytes written
+    shared: float  # GB/s read from shared memory, all multiprocessors together
 
 
 def measure_roofs(
@@ -41,15 +44,30 @@ def measure_roofs(
     module = backend.load(_SOURCE.read_text(encoding="ascii"), _SOURCE.name)
     n_blocks = _BLOCKS_PER_SM * n_multiprocessors
     out = backend.allocate(n_blocks * _BLOCK, np.float64)
-    per_round = 2.0 * _ROUND * n_blocks * _BLOCK
-    rates = {}
-    for real in ("double", "float"):
-        best = max(_chain_rate(backend, module, f"chains_{real}", n_blocks, out, seconds) for _ in range(samples))
-        rates[real] = 1e-9 * per_round * best
-    return Roofs(rates["double"], rates["float"], _copy_rate(backend, module, samples, largest))
+    rates = []
+    for kernel, per_round in (("chains_double", 2 * _ROUND), ("chains_float", 2 * _ROUND), ("shared_reads", _READ)):
+        best = max(_round_rate(backend, module, kernel, n_blocks, out, seconds) for _ in range(samples))
+        rates.append(1e-9 * per_round * n_blocks * _BLOCK * best)
+    return Roofs(rates[0], rates[1], _copy_rate(backend, module, samples, largest), rates[2])
 
 
-def _chain_rate(backend: TimedBackend, module: Any, kernel: str, n_blocks: int, out: Any, seconds: float) -> float:
+def make_delay(backend: TimedBackend, seconds: float) -> Callable[[], None]:
+    """A launch that keeps the default stream busy for about `seconds` with one warp."""
+    module = backend.load(_SOURCE.read_text(encoding="ascii"), _SOURCE.name)
+    out = backend.allocate(32, np.float64)
+    rounds = 16
+    while True:
+        arguments = (rounds, 0.999, out)
+
+        def work(given: tuple[Any, ...] = arguments) -> None:
+            backend.launch(module, "chains_double", 1, 32, given)
+
+        if backend.event_seconds(work) >= seconds or rounds >= _MOST_ROUNDS:
+            return work
+        rounds *= 2
+
+
+def _round_rate(backend: TimedBackend, module: Any, kernel: str, n_blocks: int, out: Any, seconds: float) -> float:
     """Rounds per second."""
     rounds = 16
     while True:

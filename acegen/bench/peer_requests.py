@@ -91,7 +91,9 @@ def _is_theirs(spec: BasisSpec) -> bool:
         and spec.radial.polynomials.kind == "legendre"
         and spec.radial.evaluation.kind == "exact"
         and spec.radial.weights.kind == "one-hot"
+        and spec.radial.primitives is None
         and spec.pair is not None
+        and spec.pair.primitives is None
         and spec.pair.n_functions == degree
         and spec.pair.polynomials.kind == "legendre"
         and spec.pair.evaluation.kind == "exact"

@@ -48,7 +48,7 @@ def floors_text(floors: dict[str, Any]) -> str:
             f"{one['bytes']:,.0f}",
             f"{1e3 * one['us_per_atom']:.2f}",
             f"{one['peak_fraction']:.1%}",
-            f"{one['shared_fraction']:.1%}" if one["shared_fraction"] is not None else "",
+            f"{one['shared_fraction']:.1%}",
             f"{one['bandwidth_fraction']:.1%}",
             one["bound"],
         ]

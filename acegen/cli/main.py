@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 from acegen import __version__
 from acegen.errors import AcegenError
 
-VERBS = ("compile", "info", "verify", "bench", "eval", "fit")  # modules acegen.cli.<verb>, loaded when needed
+VERBS = ("compile", "info", "verify", "bench", "eval", "fit", "export")  # modules acegen.cli.<verb>, loaded when needed
 GOOD, CHECK_FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _DESCRIPTION = """Compiler for the Atomic Cluster Expansion: specification or fitted potential in, specialised C out.
 
-INPUT is a basis specification (.yaml) or a PACE potential (.yace, .yaml, .ace); DIR is a bundle folder
-that `acegen compile` wrote. `acegen VERB --help` explains a verb."""
+INPUT is a basis specification (.yaml), a PACE potential (.yace, .yaml, .ace) or a linear model of ace-jax (.npz)
+or ACEpotentials (.json); DIR is a bundle folder that `acegen compile` wrote. `acegen VERB --help` explains a verb."""
 _EXIT_CODES = "exit codes: 0 good, 1 the check failed, 2 bad input"
 
 

@@ -27,7 +27,8 @@ def add_parser(subparsers: Any) -> None:
         "verify",
         help="check a kernel against the reference interpreter, finite differences and symmetries",
         description="Check the compiled kernel (in float64) and print one line per property; exit 1 when one fails. "
-        "Structures are made from the cutoffs, or read from a file.",
+        "Structures are made from the cutoffs, or read from a file. Without a card, --device host runs the CUDA "
+        "kernels on the processor (needs g++; tens of seconds).",
     )
     add_subject(parser)
     parser.add_argument("--structures", metavar="file.xyz", type=Path, help="check on these instead of made ones")

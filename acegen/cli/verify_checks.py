@@ -13,6 +13,7 @@ import numpy as np
 
 from acegen.cli.verify_structures import Structure, lone_atom
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.cuda.model import CudaModel
 from acegen.runtime.evaluation import Evaluation
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.loaded import LoadedModel
@@ -172,7 +173,7 @@ def consistency(subject: Subject) -> list[Check]:
     """Outputs that must agree with each other, and the ways to ask for them."""
     return [
         *sums(subject),
-        Check("single-site entry", _site_error(subject), 1e-13),
+        Check("single-site entry", site_error(subject), 1e-13),
         Check("batch = one by one", one_by_one(subject), 1e-14),
         Check("threads 1 = 2 = 3", _threads(subject), 1e-13),
     ]
@@ -194,10 +195,10 @@ def sums(subject: Subject) -> list[Check]:
     ]
 
 
-def _site_error(subject: Subject) -> float:
+def site_error(subject: Subject) -> float:
     """model.site against energies and edge gradients, a few atoms of the first structures."""
     graph, base, model = subject.base_graph, subject.base, subject.model
-    assert isinstance(model, Model)  # other devices have no such entry
+    assert isinstance(model, Model | CudaModel)
     worst = 0.0
     for i in range(0, graph.n_atoms, max(1, graph.n_atoms // 8)):
         part = slice(int(graph.first_edge[i]), int(graph.first_edge[i + 1]))

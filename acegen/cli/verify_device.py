@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from acegen.cli.verify_checks import ALL, Check, Subject, largest, one_by_one, sums
+from acegen.cli.verify_checks import ALL, Check, Subject, largest, one_by_one, site_error, sums
+from acegen.runtime.cuda.host import HostBackend
+from acegen.runtime.evaluation import Evaluation
 from acegen.runtime.load import load_bundle
 
 
@@ -12,7 +14,7 @@ def device(subject: Subject) -> list[Check]:
     """The device gives what the CPU gives, the same bits each time, and sums that agree."""
     on_cpu = load_bundle(subject.folder, precision="float64").evaluate(subject.base_graph, ALL)
     base = subject.base
-    again = subject.model.evaluate(subject.base_graph, ALL)
+    again = _in_another_order(subject)
     differing = sum(int(np.count_nonzero(getattr(again, name) != getattr(base, name))) for name in ALL)
     where = subject.model.device
     return [
@@ -22,8 +24,26 @@ def device(subject: Subject) -> list[Check]:
         Check(f"{where} = cpu: basis", subject.basis_error(base.basis, on_cpu.basis), 1e-11),
         Check("numbers that differ in a second run", float(differing), 0.0),
         *sums(subject),
+        Check("single-site entry", site_error(subject), 1e-13),
+        Check("neighbours searched here = on the host", _search_error(subject), 1e-12),
         Check("batch = one by one", one_by_one(subject), 1e-14),
     ]
+
+
+def _in_another_order(subject: Subject) -> Evaluation:
+    """Everything once more; on the host, where the order of threads can be chosen, in a random one."""
+    backend = getattr(subject.model, "backend", None)
+    if isinstance(backend, HostBackend):
+        backend.order = "random"
+    return subject.model.evaluate(subject.base_graph, ALL)
+
+
+def _search_error(subject: Subject) -> float:
+    """Largest error of structures whose neighbours are searched by the model, in units of the scales."""
+    atoms = [one.atoms(subject.model.species) for one in subject.structures]
+    found = subject.model.evaluate(atoms, ("energies", "forces"))
+    energies = subject.energy_error(found.energies, subject.base.energies)
+    return max(energies, subject.force_error(found.forces, subject.base.forces))
 
 
 def device_float32(subject: Subject) -> list[Check]:

@@ -32,12 +32,14 @@ def bundle_files(
     texts: tuple[SourceFile, ...],
     cuda: Record | None = None,
     kept: Mapping[str, np.ndarray] | None = None,
+    design: str | None = None,
 ) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
     """All files of a bundle but the manifest, which is returned beside them.
 
     Args:
         cuda: of the CUDA source, goes into the manifest.
         kept: arrays that go into weights.npz beside the weights (basis.kept).
+        design: name of the forward-mode C file, goes into the manifest.
     """
     potential = source.exact
     kept = kept or {}
@@ -60,10 +62,12 @@ def bundle_files(
         binary = (("weights.npz", _weights(source, plan, kept)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
-    return files, _manifest(source, plan, sums, cuda), binary
+    return files, _manifest(source, plan, sums, cuda, design), binary
 
 
-def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None) -> Manifest:
+def _manifest(
+    source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None, design: str | None
+) -> Manifest:
     potential = source.potential
     cutoffs = tuple(tuple(bond.cutoff for bond in row) for row in potential.bonds)
     pairs = [sum(function.pair for function in centre.functions) for centre in potential.centres]
@@ -89,6 +93,7 @@ def _manifest(source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda
         sources=(f"{plan.name}.c",),
         files=sums,
         cuda=None if cuda is None else cuda.to_json(),
+        design=design,
     )
 
 

@@ -12,7 +12,14 @@ from acegen import manifest
 from acegen.emit import radial, sections, text
 from acegen.emit.printer import number, real
 
-_TABLES = {"evaluate": manifest.EVALUATE, "site": manifest.SITE, "workspace": manifest.WORKSPACE}
+_TABLES = {
+    "evaluate": manifest.EVALUATE,
+    "site": manifest.SITE,
+    "workspace": manifest.WORKSPACE,
+    "design": manifest.DESIGN,
+    "gradients": manifest.GRADIENTS,
+    "design_workspace": manifest.DESIGN_WORKSPACE,
+}
 
 
 def _prototype(returns: str, name: str, table: str) -> str:

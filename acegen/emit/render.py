@@ -20,7 +20,8 @@ class SourceFile:
     text: str
 
 
-def _documented(argument: Argument, name: str) -> str:
+def documented(argument: Argument, name: str) -> str:
+    """One argument of a C function, for the comment over its prototype."""
     shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
     unit = f"; {argument.unit}" if argument.unit else ""
     null = "; NULL allowed" if argument.optional and "NULL" not in argument.meaning else ""
@@ -41,9 +42,14 @@ def tidy(text: str) -> str:
 def render_c(plan: Plan) -> tuple[SourceFile, ...]:
     """<name>.h and <name>.c."""
     jinja = environment()
-    jinja.filters["documented"] = _documented
+    jinja.filters["documented"] = documented
     jinja.filters["largest_cutoff"] = lambda p: max(bond.cutoff for bond in p.bonds)
-    values = {"plan": plan, "tables": {"evaluate": EVALUATE, "site": SITE}, "switching": switching_section()}
+    values = {
+        "plan": plan,
+        "forward": False,
+        "tables": {"evaluate": EVALUATE, "site": SITE},
+        "switching": switching_section(),
+    }
     return tuple(
         SourceFile(f"{plan.name}.{suffix}", wrap(tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
         for suffix in ("h", "c")

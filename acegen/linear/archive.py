@@ -76,9 +76,11 @@ def read_archive(path: Path) -> Archive:
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile):
         raise PotentialError(f"{path.name}: expected a NumPy .npz file of numbers, found an unreadable one") from None
     if "meta_json" not in arrays:
+        beside = path.with_suffix(".yaml")
+        way_out = f"load {beside.name}" if beside.is_file() else "they are read through its key weights"
         raise PotentialError(
             f"{path.name}: expected an ace-jax model (an array meta_json), found arrays {_listed(arrays)}; "
-            "weights of a specification are read through its key weights"
+            f"if these are weights of a specification, {way_out}"
         )
     try:
         meta = json.loads(bytes(arrays["meta_json"]).decode())

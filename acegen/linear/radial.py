@@ -136,8 +136,8 @@ def _spline(archive: Archive, which: str, array: str, n_species: int, used: list
         row = []
         for b in range(n_species):
             shape = make_shape(archive, which, a, b)
-            own, rows = _distinct(columns[a, b][:, used])
-            row.append(Radial(shape.cutoff, _spline_family(shape, nodes, own), shape.scale * rows))
+            own, rows = _distinct(shape.scale * columns[a, b][:, used])
+            row.append(Radial(shape.cutoff, _spline_family(shape, nodes, own), rows))
         out.append(row)
     return out
 
@@ -167,13 +167,18 @@ def _factorised(archive: Archive, n_species: int, used: list[int]) -> list[list[
     part = archive.indices("rnl_emb_kidx", embedding.shape[1], ANY)[used]
     nodes = _nodes(archive, "rnl", columns.shape[0])
     kept = sorted(set(which.tolist()))
+    # functions of one neighbour species each: their own columns, as nothing has to be mixed then
+    separate = bool((np.count_nonzero(embedding[:, part], axis=0) <= 1).all())
     out = []
     for a in range(n_species):
         row = []
         for b in range(n_species):
             shape = make_shape(archive, "rnl", a, b)
-            rows = np.zeros((len(used), len(kept)))
-            rows[np.arange(len(used)), np.searchsorted(kept, which)] = shape.scale * embedding[b, part]
-            row.append(Radial(shape.cutoff, _spline_family(shape, nodes, columns[:, kept]), rows))
+            if separate:
+                own, rows = _distinct(shape.scale * columns[:, which] * embedding[b, part])
+            else:
+                own, rows = columns[:, kept], np.zeros((len(used), len(kept)))
+                rows[np.arange(len(used)), np.searchsorted(kept, which)] = shape.scale * embedding[b, part]
+            row.append(Radial(shape.cutoff, _spline_family(shape, nodes, own), rows))
         out.append(row)
     return out

@@ -10,7 +10,8 @@ from acegen.errors import InputError
 from acegen.manifest import EVALUATE
 from acegen.runtime.arrays import FloatArray
 
-PROPERTIES = tuple(argument.name for argument in EVALUATE if argument.intent == "out")
+FORWARD = "basis_gradients"  # comes from the forward-mode kernel
+PROPERTIES = (*(argument.name for argument in EVALUATE if argument.intent == "out"), FORWARD)
 DERIVED = ("gamma",)  # made of what kernels return
 DEFAULT_PROPERTIES = ("energy", "forces", "virial")
 
@@ -22,6 +23,7 @@ class Evaluation:
     virials [n_atoms, 3, 3] eV of each centre; basis [n_atoms, n_basis];
     edge_gradients [n_edges, 3] eV/A, dE_i/dr_ij in the caller's order of the edges;
     gamma [n_atoms], extrapolation grade: up to about 1 within the training data, several and more far from it.
+    basis_gradients [n_edges, 3, n_basis] 1/A, dB_b(i)/dr_ij in the same order.
     """
 
     energy: FloatArray
@@ -32,6 +34,7 @@ class Evaluation:
     basis: FloatArray
     edge_gradients: FloatArray
     gamma: FloatArray
+    basis_gradients: FloatArray
 
     def __init__(self, results: dict[str, FloatArray]) -> None:
         self.__dict__.update(results)

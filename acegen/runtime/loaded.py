@@ -12,6 +12,7 @@ import numpy.typing as npt
 from acegen.errors import InputError
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.design import parameter_slices
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
 from acegen.runtime.kept import ActiveSetIn, Kept, active_sets_of, kept_active_sets
 from acegen.runtime.weights import FoldMap, checked_weights
@@ -81,6 +82,16 @@ class LoadedModel(ABC):
     def n_basis(self) -> int:
         """Columns of the basis output."""
         return self.manifest.n_basis
+
+    @property
+    def parameter_slices(self) -> tuple[slice, ...]:
+        """Columns of the design matrix: many-body rows of species 0, 1, ..., then their pair rows."""
+        return parameter_slices(self.manifest)
+
+    @property
+    def n_parameters(self) -> int:
+        """Columns of the design matrix."""
+        return int(self.parameter_slices[-1].stop)
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from acegen.errors import InputError
 from acegen.manifest import Manifest
-from acegen.runtime.arrays import FloatArray, check_range, float_array, int32_array
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, Evaluation, checked_properties
+from acegen.runtime.arrays import FloatArray, check_range
+from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.grades import fits_one_block, graded_in_blocks
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
+from acegen.runtime.part import systems_of
+from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
 if TYPE_CHECKING:
@@ -60,7 +64,7 @@ class Model(LoadedModel):
 
         Args:
             graph: a GraphBatch, or one or several ASE structures (their neighbours are searched each time).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, gamma.
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients, gamma.
 
         Returns:
             float64 arrays, see `Evaluation`.
@@ -81,9 +85,17 @@ class Model(LoadedModel):
         return Evaluation(results)
 
     def _run(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
-        """Outputs of the kernel."""
+        """Outputs of the kernels."""
         n_threads, scratch = self._prepare(batch)
-        return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        plain = tuple(name for name in names if name != FORWARD)
+        if plain == names:
+            return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        results = self.kernel.evaluate(batch, plain, self._coefficients_pointer, n_threads, scratch) if plain else {}
+        gradients = np.zeros((batch.n_edges, 3, self.n_basis))  # the kernel writes edges inside the cutoff
+        n_threads, scratch = self._prepare_design(batch)
+        self.design_kernel.gradients(batch, None, gradients, n_threads, scratch)
+        results[FORWARD] = batch.in_caller_order(gradients)
+        return results
 
     def _graded(self, batch: GraphBatch, names: tuple[str, ...]) -> dict[str, FloatArray]:
         """Outputs of the kernel and gamma: in one call where the basis of all atoms is not too large to be held."""
@@ -100,6 +112,64 @@ class Model(LoadedModel):
             )
         return {name: gamma if name == "gamma" else results[name] for name in names}
 
+    @cached_property
+    def design_kernel(self) -> DesignKernel:
+        """The forward-mode kernel, compiled at its first use.
+
+        Raises:
+            InputError: the bundle has none: it is no linear model.
+            BuildError: no compiler, or it failed.
+        """
+        return DesignKernel(self.manifest, Path(self._origin[0]))
+
+    def design(
+        self,
+        graph: GraphBatch | Atoms | Sequence[Atoms],
+        properties: str | Iterable[str] = ROWS,
+        out: Design | None = None,
+    ) -> Design:
+        """Rows of the design matrix: energy, forces and virial as linear functions of the weights.
+
+        Args:
+            graph: a GraphBatch, or one or several ASE structures.
+            properties: any of energy, forces, virial.
+            out: arrays to overwrite, C-contiguous float64 of the right shapes; None: new ones.
+
+        Returns:
+            Rows in the order of `parameter_slices`; reference energies and core repulsion are not in them.
+
+        Raises:
+            InputError: no linear model, unknown property or element, an array that does not fit.
+        """
+        names = checked_rows(properties)
+        batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
+        kernel = self.design_kernel
+        rows = new_design(kernel.shapes(batch), names, out)
+        n_threads, scratch = self._prepare_design(batch)
+        kernel.rows(batch, rows, n_threads, scratch)
+        return rows
+
+    def design_blocks(
+        self, graph: GraphBatch, properties: str | Iterable[str] = ROWS, max_bytes: int = 64 << 20
+    ) -> Iterator[tuple[range, Design]]:
+        """(systems, their rows) one part of the batch after another, each at most `max_bytes` or one system.
+
+        The memory of a part is used again for the next one.
+        """
+        names = checked_rows(properties)
+        memory: dict[str, FloatArray] = {}
+        for start, stop in parts_of(graph.first_atom, 8 * self.n_parameters, max_bytes):
+            part = systems_of(graph, start, stop)
+            shapes = self.design_kernel.shapes(part)
+            arrays = {}
+            for name in names:
+                size = math.prod(shapes[name])
+                if name not in memory or memory[name].size < size:
+                    memory[name] = np.empty(size)
+                arrays[name] = memory[name][:size].reshape(shapes[name])
+            rows = Design(**{name: arrays.get(name) for name in ROWS})
+            yield range(start, stop), self.design(part, names, rows)
+
     def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
         """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A): the entry for other hosts.
 
@@ -108,19 +178,10 @@ class Model(LoadedModel):
             neighbour_species: [n_neighbours] species indices.
             vectors: [n_neighbours, 3] r_j - r_i in angstrom.
         """
-        if isinstance(species, bool) or not isinstance(species, int | np.integer):
-            raise InputError(f"species: expected an index into {self.species}, found {species!r}")
-        around = int32_array("neighbour_species", neighbour_species, (None,))
-        check_range("neighbour_species", around, len(self.species), "species of the model")
-        check_range("species", np.array([int(species)], object), len(self.species), "species of the model")
-        bonds = float_array("vectors", vectors, (len(around), 3), "angstrom")
+        centre, around, bonds = checked_site(self.species, species, neighbour_species, vectors)
         scratch = self._workspace(self.kernel.workspace_bytes(1, len(around), 1))
-        energy, gradient = self.kernel.site(int(species), around, bonds, self._coefficients_pointer, scratch)
-        if not (math.isfinite(energy) and np.isfinite(gradient).all()):
-            lengths = np.linalg.norm(bonds, axis=1)
-            n = int(lengths.argmin()) if len(lengths) else None
-            near = "" if n is None else f"; neighbour {n} is {lengths[n]:g} angstrom away"
-            raise InputError(f"vectors: the energy or its gradient is not finite{near}")
+        energy, gradient = self.kernel.site(centre, around, bonds, self._coefficients_pointer, scratch)
+        check_site_finite(energy, gradient, bonds)
         return energy, gradient
 
     def _prepare(self, graph: GraphBatch) -> tuple[int, Scratch]:
@@ -134,6 +195,12 @@ class Model(LoadedModel):
         if n_threads == 1:
             graph.prepared["plan"] = self, threads, n_bytes
         return n_threads, self._workspace(n_bytes)
+
+    def _prepare_design(self, graph: GraphBatch) -> tuple[int, Scratch]:
+        """Threads and workspace of the forward-mode kernel for `graph`."""
+        self._check_fits(graph)
+        n_threads = self._threads_for(graph.n_atoms)
+        return n_threads, self._workspace(self.design_kernel.workspace_bytes(graph, n_threads))
 
     def _check_fits(self, graph: GraphBatch) -> None:
         """Refuse graphs made for another model."""

@@ -23,6 +23,10 @@ radial.polynomials    legendre | chebyshev | {kind: jacobi, alpha, beta}  polyno
 radial.envelope       {kind: poly2sx, p1: 2, p2: 2, x1: -1, x2: 1}        (x-x1)^p1 (x2-x)^p2, scaled
                       | {kind: poly1sr, power: 1}                         ((r/rc)^-power - 1)(1 - r/rc)
                       | {kind: ace1_poly1sr, power: 2} | none             ACE1's pair envelope
+radial.kind           agnesi | ChebExpCos | ChebPow | SBessel (agnesi)    the others are radial bases of PACE and
+                                                                          stand for transform, polynomials, envelope
+radial.lambda         number (5.25)                                       of ChebExpCos (> 0) and ChebPow (> 1)
+radial.taper          length >= 0 (0)                                     of ChebExpCos: extra taper below the cutoff
 radial.evaluation     exact | {kind: spline, nodes: 100}                  the 100-node natural spline is another model
                       | {kind: tabulated, tolerance: 1e-12}               piecewise polynomials within the tolerance
 radial.weights        one-hot | {kind: glorot, seed: 0}                   R_nl = sum of weights times polynomials
@@ -31,6 +35,7 @@ radial.n_polynomials  1..1000 (1.5 times the largest n, rounded up)       not wi
 pair                  none | mapping (none; both presets have one)        pair basis
 pair.degree           whole number 1..1000                                pair functions per neighbour species
 pair.n_functions      whole number 1..1000                                instead: in total, shared out over the species
+pair.kind             as radial.kind (that of radial), with lambda, taper
 pair.transform        as radial.transform (p 1, q 4; ace1: p 1, q 3)
 pair.polynomials      as radial.polynomials (legendre)
 pair.envelope         as radial.envelope (poly1sr power 1; ace1: ace1_poly1sr power 2)

@@ -20,6 +20,7 @@ class BondDefaults:
     envelope: Envelope
     pair_transform: Transform
     pair_envelope: Envelope
+    transformed: bool = True  # False: no part of the radial basis has a transform, so bonds have a cutoff only
 
 
 def read_bonds(
@@ -27,12 +28,29 @@ def read_bonds(
 ) -> tuple[tuple[BondSpec, ...], ...]:
     """[centre][neighbour] settings with r0 and cutoff resolved and checked."""
     overrides = _overrides(top, elements)
-    lengths = _r0_defaults(top, elements, defaults, overrides)
+    if defaults.transformed:
+        lengths = _r0_defaults(top, elements, defaults, overrides)
+    else:
+        _refuse_shapes(overrides)
+        lengths = {(a, b): _UNUSED for a in elements for b in elements}
+        preset = replace(preset, cutoff_over_r0=0.0)
     fallback = _default_cutoff(top, preset, lengths)
     return tuple(
         tuple(_bond(top.file, (a, b), defaults, lengths[a, b], fallback, overrides.get((a, b), ())) for b in elements)
         for a in elements
     )
+
+
+_UNUSED = 1e-6  # angstrom, r0 where nothing reads it: below any cutoff
+
+
+def _refuse_shapes(overrides: dict[tuple[str, str], tuple[Fields, ...]]) -> None:
+    """Overrides of what this basis does not have."""
+    for several in overrides.values():
+        for fields in several:
+            for key in ("r0", "r_in", "radial", "pair"):
+                if fields.has(key):
+                    fields.fail(key, "no such key, as nothing here has a transform (cutoff is the only one)")
 
 
 def _overrides(top: Fields, elements: tuple[str, ...]) -> dict[tuple[str, str], tuple[Fields, ...]]:

@@ -49,6 +49,15 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class Primitives:
+    """A radial basis of PACE in place of transform, polynomials and envelope: "ChebExpCos", "ChebPow" or "SBessel"."""
+
+    kind: str
+    steepness: float = 0.0  # lambda
+    taper: float = 0.0  # angstrom, width of the extra taper of ChebExpCos below the cutoff
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayFile:
     """An .npz file named in the spec: the name as written, where it was found, sha256 of its bytes."""
 
@@ -75,6 +84,7 @@ class RadialSpec:
     evaluation: Evaluation
     weights: RadialWeights
     n_polynomials: int
+    primitives: Primitives | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class PairSpec:
     n_functions: int
     polynomials: Polynomials
     evaluation: Evaluation
+    primitives: Primitives | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +166,9 @@ class BasisSpec:
         content = asdict(self)
         for key in ("source", "precision", "max_functions"):
             del content[key]
+        for owner in (content["radial"], content["pair"] or {}):
+            if owner.get("primitives", 0) is None:
+                del owner["primitives"]
         for owner in (content["radial"]["weights"], content["weights"]):
             if owner["source"] is not None:
                 owner["source"] = owner["source"]["sha256"]

@@ -14,6 +14,7 @@ from acegen.spec.model import (
     Envelope,
     Evaluation,
     Polynomials,
+    Primitives,
     RadialWeights,
     Transform,
     WeightSpec,
@@ -80,6 +81,34 @@ def read_polynomials(owner: Fields, default: Polynomials) -> Polynomials:
         result = Polynomials(kind, alpha, beta)
     fields.finish()
     return result
+
+
+PACE_KINDS = ("ChebExpCos", "ChebPow", "SBessel")
+
+
+def read_primitives(owner: Fields, default: Primitives | None) -> Primitives | None:
+    """kind, lambda and taper: a radial basis of PACE; None: transform, polynomials and envelope."""
+    kind = owner.choice("kind", default.kind if default else "agnesi", ("agnesi", *PACE_KINDS))
+    if kind == "agnesi":
+        for key in ("lambda", "taper"):
+            if owner.has(key):
+                owner.fail(key, f"no such key without a kind of {', '.join(PACE_KINDS)}")
+        return None
+    for key in ("transform", "polynomials", "envelope"):
+        if owner.has(key):
+            owner.fail(key, f"no such key with kind {kind}")
+    base = default if default and default.kind == kind else Primitives(kind, {"SBessel": 0.0}.get(kind, 5.25))
+    steepness, taper = base.steepness, base.taper
+    if kind == "SBessel" and owner.has("lambda"):
+        owner.fail("lambda", "no such key with kind SBessel")
+    if kind != "ChebExpCos" and owner.has("taper"):
+        owner.fail("taper", "no such key without kind ChebExpCos")
+    if kind == "ChebExpCos":
+        steepness = owner.number("lambda", steepness, "a number > 0", 0.0, strict=True)
+        taper = owner.number("taper", taper, "a length in angstrom >= 0", 0.0)
+    elif kind == "ChebPow":
+        steepness = owner.number("lambda", steepness, "a number > 1 (else forces jump at the cutoff)", 1.0, strict=True)
+    return Primitives(kind, steepness, taper)
 
 
 def read_evaluation(owner: Fields, default: Evaluation) -> Evaluation:

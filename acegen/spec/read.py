@@ -11,12 +11,13 @@ from acegen.errors import SpecError
 from acegen.spec.bonds import BondDefaults, read_bonds
 from acegen.spec.check import MAX_FUNCTIONS, Selection, read_elements, read_name, read_order, read_selection
 from acegen.spec.fields import Fields
-from acegen.spec.model import BasisSpec, Envelope, PairSpec, RadialSpec, Transform
+from acegen.spec.model import BasisSpec, Envelope, Evaluation, PairSpec, Primitives, RadialSpec, Transform
 from acegen.spec.parts import (
     read_embedding,
     read_envelope,
     read_evaluation,
     read_polynomials,
+    read_primitives,
     read_radial_weights,
     read_reference_energies,
     read_transform,
@@ -90,8 +91,9 @@ def spec_of(content: object, path: Path) -> BasisSpec:
     if tolerance > 1.0:
         top.fail("level_tolerance", "a number in 0..1")
     radial, transform, envelope = _radial(top, preset, selection, len(elements), tolerance, path.parent)
-    pair, pair_transform, pair_envelope = _pair(top, preset, selection, len(elements))
-    defaults = BondDefaults(transform, envelope, pair_transform, pair_envelope)
+    pair, pair_transform, pair_envelope = _pair(top, preset, selection, len(elements), radial.primitives)
+    transformed = radial.primitives is None or (pair is not None and pair.primitives is None)
+    defaults = BondDefaults(transform, envelope, pair_transform, pair_envelope, transformed)
     spec = BasisSpec(
         name=read_name(top, path.stem),
         elements=elements,
@@ -134,19 +136,30 @@ def _radial(
     else:
         default = math.ceil(1.5 * selection.largest_n(n_species, tolerance))
         n_polynomials = fields.integer("n_polynomials", default, _FEW, 1, MOST_RADIAL)
+    primitives = read_primitives(fields, None)
     radial = RadialSpec(
-        polynomials=read_polynomials(fields, preset.polynomials),
-        evaluation=read_evaluation(fields, preset.evaluation),
+        polynomials=OWN.polynomials if primitives else read_polynomials(fields, preset.polynomials),
+        evaluation=_evaluation(fields, preset.evaluation, primitives),
         weights=weights,
         n_polynomials=n_polynomials,
+        primitives=primitives,
     )
     transform, envelope = read_transform(fields, preset.transform), read_envelope(fields, preset.envelope)
     fields.finish()
     return radial, transform, envelope
 
 
+def _evaluation(fields: Fields, default: Evaluation, primitives: Primitives | None) -> Evaluation:
+    if primitives is None:
+        return read_evaluation(fields, default)
+    evaluation = read_evaluation(fields, OWN.evaluation)
+    if evaluation.kind == "spline":
+        fields.fail("evaluation", f"exact or tabulated with kind {primitives.kind}")
+    return evaluation
+
+
 def _pair(
-    top: Fields, preset: Preset, selection: Selection, n_species: int
+    top: Fields, preset: Preset, selection: Selection, n_species: int, like: Primitives | None
 ) -> tuple[PairSpec | None, Transform, Envelope]:
     """The pair basis, its transform and envelope (those are kept, unused, when there is no pair basis)."""
     absent = top.raw("pair") in ("none", None) if top.has("pair") else preset.pair_count == "none"
@@ -162,10 +175,12 @@ def _pair(
         n_functions = n_species * fields.integer("degree", largest, _FEW, 1, MOST_RADIAL)
     else:
         n_functions = largest
+    primitives = read_primitives(fields, like)
     pair = PairSpec(
         n_functions=n_functions,
-        polynomials=read_polynomials(fields, OWN.polynomials),
-        evaluation=read_evaluation(fields, preset.pair_evaluation),
+        polynomials=OWN.polynomials if primitives else read_polynomials(fields, OWN.polynomials),
+        evaluation=_evaluation(fields, preset.pair_evaluation, primitives),
+        primitives=primitives,
     )
     transform = read_transform(fields, preset.pair_transform)
     envelope = read_envelope(fields, preset.pair_envelope)

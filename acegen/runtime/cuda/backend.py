@@ -223,10 +223,19 @@ def cuda_backend(device: str) -> Backend:
         from acegen.runtime.cuda.host import HostBackend
 
         return HostBackend()
+    return CupyBackend(device_number(device))
+
+
+def device_number(device: str) -> int:
+    """Number of "cuda" (0) or "cuda:<number>".
+
+    Raises:
+        LoadError: another name.
+    """
     kind, colon, number = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
         raise LoadError(f"device: expected 'cpu', 'cuda' or 'cuda:<number>', found {device!r}")
-    return CupyBackend(int(number) if colon else 0)
+    return int(number) if colon else 0
 
 
 @contextlib.contextmanager
@@ -255,8 +264,10 @@ def _dlpack_on_device(value: object) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """First line of a message; where CuPy frames the original error in a page of advice, that error."""
+    lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line))]
+    place = next((k + 1 for k, line in enumerate(lines) if line.startswith("Original error")), 0)
+    return lines[place] if place < len(lines) else type(error).__name__
 
 
 def _by_value(value: Any) -> Any:

@@ -21,7 +21,7 @@ from acegen.runtime.cuda.graph_of_arrays import graph_of_arrays
 from acegen.runtime.cuda.neighbours import MovingGraph, NeighbourList
 from acegen.runtime.cuda.program import Program
 from acegen.runtime.cuda.search import NeighbourSearch
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation, checked_properties
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.loaded import LoadedModel
@@ -38,7 +38,10 @@ class CudaModel(LoadedModel):
     """Kernels on a device with their weights; made by `acegen.load(..., device="cuda")`.
 
     Graphs of device arrays give results there; structures and graphs of host arrays give NumPy arrays.
-    A batch that needs more memory than there is, is evaluated in parts. Safe to call from several threads at once.
+    A batch that needs more memory than there is, is evaluated in parts; one structure that does is refused.
+    Launches of graphs below 2,048 atoms are recorded when such a graph is evaluated for the second time (a CUDA
+    graph) and started all at once from then on: change its positions in place, or use `calculator`, which does.
+    Safe to call from several threads at once.
     """
 
     threads = 1  # of the host
@@ -80,6 +83,8 @@ class CudaModel(LoadedModel):
                 one structure alone needs more memory than there is.
         """
         names = checked_properties(properties)
+        if FORWARD in names:
+            raise InputError(f"properties: {FORWARD} is for device='cpu' only, this model is on {self.device}")
         if not isinstance(graph, DeviceGraph | GraphBatch):
             graph = self._graph_of_atoms(graph, names)
         self._check_fits(graph)

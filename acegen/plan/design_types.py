@@ -1,0 +1,68 @@
+"""Stage 4 hand-over of the forward-mode kernel: tables and where they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from acegen.plan.types import Plan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignTable:
+    """A static array of the forward-mode kernel."""
+
+    name: str
+    ctype: str  # "uint16_t", "uint32_t" or "real"
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignPattern:
+    """What the functions of one centre species see of one neighbour species; tables by name.
+
+    A tile value is D_v of one amplitude v = (channel, m); values of a channel lie side by side.
+    """
+
+    neighbour: int
+    n_channels: int
+    n_values: int
+    n_primitives: int  # radial functions of a slot, values; as many slopes follow
+    n_terms: int  # products J D of all functions together
+    channels: str  # per channel: l, number of radial functions it is made of
+    primitives: str  # those, one channel after another
+    coefficients: str  # and their coefficients
+    functions: str  # per function: first slot, first row; one more at the end
+    rows: str  # per slot of a function: its tile value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignCentre:
+    """Forward mode of one centre species; tables by name."""
+
+    index: int
+    n_functions: int
+    n_many_body: int
+    first_column: int  # parameter of the first many-body row
+    first_pair_column: int  # parameter of the first pair row
+    n_slots: int  # numbers J of all functions
+    n_buffer: int  # largest buffer of one function: its slots and the adjoints of its products
+    operations: str
+    numbers: str
+    first: str
+    slots: str
+    patterns: tuple[DesignPattern, ...]  # [neighbour species]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DesignPlan:
+    """The forward-mode kernel: the plan of the bare basis and the tables beside it."""
+
+    plan: Plan
+    tables: tuple[DesignTable, ...]
+    centres: tuple[DesignCentre, ...]
+    n_parameters: int
+    n_slots: int
+    n_buffer: int
+    n_values: int

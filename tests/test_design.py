@@ -1,0 +1,185 @@
+"""Forward mode: rows of the design matrix are the derivatives of energy, forces and virial with respect to the
+weights, and basis gradients those of B with respect to r_ij, whatever the order, the species, the batch and the
+number of threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase
+import numpy as np
+import pytest
+from kernels import Kernels
+from spec_texts import write_spec
+from structures import centres, cluster, edge_vectors, lattice, rotation, worst
+
+import acegen
+from acegen import GraphBatch
+from acegen.errors import InputError
+from acegen.runtime.design import Design
+from acegen.runtime.model import Model
+
+SPECS = ("order4", "order5", "glorot3", "solid", "splined")
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def model(request: pytest.FixtureRequest, spec_folder: Path, kernels: Kernels) -> Model:
+    """Linear models of orders 3 to 5, of one to three species, with and without a pair basis."""
+    for name in SPECS[SPECS.index(request.param) :]:
+        kernels.start(write_spec(spec_folder, name))
+    return kernels(write_spec(spec_folder, request.param))
+
+
+@pytest.fixture(scope="module")
+def batch(model: Model) -> GraphBatch:
+    """A cell smaller than the cutoff (atoms see images of each other and of themselves), a large one, a cluster
+    and an atom alone; edges longer than the cutoff."""
+    alone = ase.Atoms(model.species[-1], positions=[[1.0, 2.0, 3.0]])
+    structures = [lattice(model, (1, 2, 1), 2), lattice(model, (3, 3, 3), 3), cluster(model), alone]
+    return GraphBatch.from_atoms(structures, model, skin=0.4)
+
+
+@pytest.fixture(scope="module")
+def design(model: Model, batch: GraphBatch) -> Design:
+    return model.design(batch)
+
+
+def parameters(model: Model) -> np.ndarray:
+    """Weights in the order of `parameter_slices`."""
+    weights = [array[:, 0] for array in model.weights]
+    many = [count for count, _ in model.manifest.n_basis_per_species]
+    rows = [w[:n] for w, n in zip(weights, many, strict=True)] + [w[n:] for w, n in zip(weights, many, strict=True)]
+    return np.concatenate(rows)
+
+
+def voigt(virial: np.ndarray) -> np.ndarray:
+    return np.stack([virial[:, a, b] for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))], axis=1)
+
+
+def test_slices_cover_the_columns(model: Model) -> None:
+    """Many-body rows of every species, then pair rows, without gaps."""
+    sizes = [sizes[part] for part in (0, 1) for sizes in model.manifest.n_basis_per_species]
+    assert [s.stop - s.start for s in model.parameter_slices] == sizes
+    assert sum(sizes) == model.n_parameters == model.parameter_slices[-1].stop
+
+
+def test_rows_times_weights(model: Model, batch: GraphBatch, design: Design) -> None:
+    out = model.evaluate(batch)
+    w = parameters(model)
+    isolated = model.evaluate([ase.Atoms(symbol) for symbol in model.species], "energy").energy
+    reference = np.add.reduceat(isolated[batch.species], batch.first_atom[:-1])
+    assert worst(design.energy @ w + reference, out.energy) <= 1e-12
+    assert worst(design.forces @ w, out.forces) <= 1e-12
+    assert worst(design.virial @ w, voigt(out.virial)) <= 1e-12
+
+
+def test_energy_rows_are_sums_of_the_basis(model: Model, batch: GraphBatch, design: Design) -> None:
+    basis = model.evaluate(batch, "basis").basis
+    expected = np.zeros((batch.n_systems, model.n_parameters))
+    system = np.repeat(np.arange(batch.n_systems), np.diff(batch.first_atom))
+    for i, a in enumerate(batch.species):
+        many, pair = model.manifest.n_basis_per_species[a]
+        expected[system[i], model.parameter_slices[a]] += basis[i, :many]
+        expected[system[i], model.parameter_slices[a + len(model.species)]] += basis[i, many : many + pair]
+    assert worst(design.energy, expected) <= 1e-13
+
+
+def test_basis_gradients_times_weights(model: Model, batch: GraphBatch) -> None:
+    out = model.evaluate(batch, ("basis_gradients", "edge_gradients"))
+    flat = [array[:, 0] for array in model.weights]
+    weights = np.stack([flat[a] for a in batch.species[centres(batch)]])
+    assert worst(np.einsum("eaf,ef->ea", out.basis_gradients, weights), out.edge_gradients) <= 1e-12
+
+
+def test_basis_gradients_are_derivatives_of_the_basis(model: Model) -> None:
+    graph = GraphBatch.from_atoms(lattice(model, (2, 2, 2), 5), model)
+    found = model.evaluate(graph, "basis_gradients").basis_gradients
+    vectors, h = edge_vectors(graph), 1e-3
+    stream = np.random.Generator(np.random.Philox(1))
+    for edge in stream.choice(graph.n_edges, 3, replace=False):
+        for axis in range(3):
+            rows = []
+            for step in (-2, -1, 1, 2):
+                moved = vectors.copy()
+                moved[edge, axis] += step * h
+                at = GraphBatch.from_arrays(
+                    species=graph.species, edge_to=graph.edge_to, first_edge=graph.first_edge, edge_vectors=moved
+                )
+                rows.append(model.evaluate(at, "basis").basis[centres(graph)[edge]])
+            slope = (rows[0] - 8 * rows[1] + 8 * rows[2] - rows[3]) / (12 * h)
+            assert worst(found[edge, axis], slope) <= 1e-8
+
+
+def test_rows_of_a_rotated_structure(model: Model) -> None:
+    """Energy rows stay, force rows turn as vectors, the virial's trace stays."""
+    atoms, turn = cluster(model, 4), rotation(3)
+    turned = ase.Atoms(atoms.symbols, positions=atoms.positions @ turn.T)
+    first, second = model.design(atoms), model.design(turned)
+    assert worst(second.energy, first.energy) <= 1e-12
+    assert worst(second.forces, np.einsum("ab,nbp->nap", turn, first.forces)) <= 1e-12
+    assert worst(second.virial[:, :3].sum(axis=1), first.virial[:, :3].sum(axis=1)) <= 1e-12
+
+
+def test_batch_is_its_structures(model: Model, batch: GraphBatch, design: Design) -> None:
+    """In parts of one structure or several, the rows are the same bits."""
+    for max_bytes in (1, 1 << 30):
+        parts = 0
+        for systems, part in model.design_blocks(batch, max_bytes=max_bytes):
+            atoms = slice(batch.first_atom[systems.start], batch.first_atom[systems.stop])
+            assert np.array_equal(part.energy, design.energy[systems.start : systems.stop])
+            assert np.array_equal(part.forces, design.forces[atoms])
+            assert np.array_equal(part.virial, design.virial[systems.start : systems.stop])
+            parts += 1
+        assert parts == (batch.n_systems if max_bytes == 1 else 1)
+
+
+def test_threads_give_the_same_bits(model: Model, kernels: Kernels, spec_folder: Path) -> None:
+    """One large structure is shared by columns, its gradients by atoms."""
+    graph = GraphBatch.from_atoms(lattice(model, (4, 4, 4), 6), model)
+    two = acegen.load(kernels.bundle(spec_folder / f"{model.name}.yaml"), threads=2)
+    assert np.array_equal(two.design(graph).forces, model.design(graph).forces)
+    gradients = [m.evaluate(graph, "basis_gradients").basis_gradients for m in (model, two)]
+    assert np.array_equal(*gradients)
+
+
+def test_chosen_rows_and_given_memory(model: Model, batch: GraphBatch, design: Design) -> None:
+    only = model.design(batch, "forces")
+    assert only.energy is None and only.virial is None
+    assert np.array_equal(only.forces, design.forces)
+    memory = Design(None, np.full_like(design.forces, np.nan), np.full_like(design.virial, np.nan))
+    assert model.design(batch, ("forces", "virial"), out=memory).forces is memory.forces
+    assert np.array_equal(memory.forces, design.forces) and np.array_equal(memory.virial, design.virial)
+
+
+def test_edges_in_the_callers_order(model: Model) -> None:
+    graph = GraphBatch.from_atoms(cluster(model), model)
+    order = np.random.Generator(np.random.Philox(2)).permutation(graph.n_edges)
+    shuffled = GraphBatch.from_arrays(
+        species=graph.species,
+        edge_from=centres(graph)[order],
+        edge_to=graph.edge_to[order],
+        edge_vectors=edge_vectors(graph)[order],
+    )
+    plain = model.evaluate(graph, "basis_gradients").basis_gradients
+    found = model.evaluate(shuffled, "basis_gradients").basis_gradients
+    assert worst(found, plain[order]) <= 1e-12
+
+
+def test_no_atoms(spec_folder: Path, kernels: Kernels) -> None:
+    model = kernels(write_spec(spec_folder, "solid"))
+    rows = model.design(ase.Atoms())
+    assert rows.forces.shape == (0, 3, model.n_parameters) and not rows.energy.any() and not rows.virial.any()
+
+
+def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
+    model = kernels(write_spec(spec_folder, "solid"))
+    with pytest.raises(InputError, match="properties: expected some of energy, forces, virial, found 'stress'"):
+        model.design(cluster(model), "stress")
+    rows = Design(np.zeros((1, 3)), None, None)
+    with pytest.raises(InputError, match=r"argument 'energy' is float64 \[1, 3\]"):
+        model.design(cluster(model), "energy", out=rows)
+    with pytest.raises(InputError, match="out: expected an array forces"):
+        model.design(cluster(model), "forces", out=rows)
+    embedded = kernels(write_spec(spec_folder, "embedded"))
+    with pytest.raises(InputError, match="no linear model of a specification"):
+        embedded.design(cluster(embedded))
