@@ -119,7 +119,7 @@ def _steps(cuda: CudaPlan) -> Iterator[_Step]:
     present = tuple(name for name in _edge_arguments(cuda).values() if name)
     arguments = ("coefficients", "own_coefficients", *present, "grad_pooled")
     call = "densities(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges, grad_pooled != 0);"
-    yield _Step(call, 130 * len(tables.classes) + 200, arguments)
+    yield _Step(call, 130 * len(tables.classes) + 200, arguments, not plan.n_basis)  # the basis reads X too
     level = -1
     for q, step in enumerate(tables.adjoint_steps):
         yield _Step(f"adjoint_{q}(&in);", adjoint_code(kernels[step.kernel]), (), step.level != level, True)
