@@ -7,7 +7,11 @@
 #include <dlfcn.h>
 
 typedef enum { CUDA_SUCCESS = 0, CUDA_ERROR = 1 } CUresult;
-typedef enum { CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8 } CUfunction_attribute;
+typedef enum {
+    CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES = 1,
+    CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES = 8
+} CUfunction_attribute;
+typedef enum { CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97 } CUdevice_attribute;
 typedef int CUdevice;
 typedef void *CUcontext, *CUmodule, *CUstream;
 typedef struct CUfunc_st { void *module; int place; } *CUfunction;
@@ -21,6 +25,15 @@ inline CUresult cuDeviceGet(CUdevice *device, int) { return *device = 0, CUDA_SU
 inline CUresult cuDevicePrimaryCtxRetain(CUcontext *out, CUdevice) { return *out = nullptr, CUDA_SUCCESS; }
 inline CUresult cuDevicePrimaryCtxRelease(CUdevice) { return CUDA_SUCCESS; }
 inline CUresult cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
+inline CUresult cuCtxGetDevice(CUdevice *device) { return *device = 0, CUDA_SUCCESS; }
+inline CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute, CUdevice)
+{
+    return *value = 227 * 1024, CUDA_SUCCESS;
+}
+inline CUresult cuFuncGetAttribute(int *value, CUfunction_attribute, CUfunction)
+{
+    return *value = 8704, CUDA_SUCCESS;
+}
 inline CUresult cuCtxSynchronize(void) { return CUDA_SUCCESS; }
 inline CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int) { return CUDA_SUCCESS; }
 

@@ -10,16 +10,16 @@ import jinja2
 from acegen.emit.cuda_launches import ProductKernel, product_kernels
 from acegen.emit.environment import environment
 from acegen.emit.printer import number
+from acegen.emit.radial import head_statements, radial_statements, start_statements
 from acegen.emit.render import SourceFile, tidy
 from acegen.emit.wrap import wrap
 from acegen.maths.switching import switching_section
-from acegen.plan.cuda import GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
-from acegen.plan.cuda_products import WARPS
+from acegen.plan.cuda import COMBINED_ROWS, GROUP, MIX_ROWS, CudaPlan, make_cuda_plan
+from acegen.plan.cuda_layout import edge_blocks
 from acegen.plan.types import KernelPlan, Plan, TablePlan
 from acegen.record import Buffer, Launch, Record
 
-EDGE_THREADS = 128
-SUM_THREADS = 256
+SUM_THREADS = 512
 _EDGES = ("species", "first_edge", "edge_to", "edge_shift", "shifts", "positions", "edge_vectors")
 
 
@@ -34,11 +34,11 @@ def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
         "record": record,
         "kernels": kernels,
         "switching": switching_section(),
-        "edge_threads": EDGE_THREADS,
         "sum_threads": SUM_THREADS,
-        "warps": WARPS,
+        "scaled": plan.switching != "none" or not all(c.unit for c in plan.centres),
         "mix_rows": MIX_ROWS,
         "group": GROUP,
+        "combined_rows": COMBINED_ROWS,
     }
     text = _environment().get_template("cuda/module.cu.j2").render(values)
     return SourceFile(record.source, wrap(tidy(text))), record
@@ -56,9 +56,18 @@ def _environment() -> jinja2.Environment:
         "centre_rows": _centre_rows,
         "waves": _waves,
         "tables_of": _tables_of,
+        "calls": _calls,
+        "edge_blocks": edge_blocks,
         "has_empty": lambda cuda: any(bond.edge == len(cuda.plan.edges) for bond in cuda.bonds),
     }
     return out
+
+
+def _calls(plan: Plan, name: str) -> bool:
+    """Whether a printed formula calls the function itself; here vec_pow needs no other."""
+    functions = (radial_statements, start_statements, head_statements)
+    lines = [line for f in (*plan.radials, *plan.cores) for body in functions for line in body(f)]
+    return any(f"{name}(" in line for line in lines)
 
 
 def _scalar(text: str) -> str:
@@ -94,7 +103,7 @@ def _centre_rows(cuda: CudaPlan) -> list[str]:
         end = middle + len(c.unmix_waves)
         embeddings = [str(index) for index, _ in p.embeddings]
         rows.append(
-            f"{p.n_pooled}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
+            f"{p.shape}, {p.n_pooled}, {p.first_coefficient}, {c.first_mixing}, {wave}, {middle}, {middle}, {end}, "
             f"{number(p.e0)}, {number(p.core_cutoff)}, {number(p.core_width)}, "
             f"{{{', '.join(number(x) for x in p.scales)}}}, {{{', '.join(embeddings)}}}, "
             f"{{{', '.join(str(n) for n in c.first_constant)}}}"
@@ -118,20 +127,14 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
     core = ("repulsion",) if plan.cores else ()
     nearest = ("closest", "window", "nearest") if zbl else ()
     back = (("repulsion_factor",) if plan.cores else ()) + (("nearest", "nearest_slope") if zbl else ())
+    edges, layout = cuda.edge_layout, cuda.product_layout
     launches = [
         Launch("take_coefficients", "n_atoms", 2**31, 1024, 0, ("coefficients", "own_coefficients")),
-        Launch("pool", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "pooled", *core, *nearest)),
-    ]
-    for centre in cuda.centres:
-        c = centre.centre.index
-        launches += [
-            Launch(k.name, f"n_tiles_{c}", 1, WARPS * 32, 0, k.arguments(c), k.needed_for)
-            for k in kernels
-            if k.shape == centre.centre.shape
-        ]
-    launches += [
+        Launch("pool", "n_atoms", 1, edges.pool_threads, 0, (*_EDGES, "pooled", *core, *nearest)),
+        *(Launch(k.name, "n_tiles", 1, layout.threads, layout.shared, k.names, k.needed_for) for k in kernels),
         Launch(
-            "gradient", "n_atoms", 1, EDGE_THREADS, 0, (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients"
+            "gradient", "n_atoms", 1, edges.gradient_threads, 0,
+            (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients",
         ),
         Launch(
             "forces", "n_atoms", 128, 128, 0,
@@ -155,8 +158,8 @@ def _buffers(cuda: CudaPlan) -> tuple[Buffer, ...]:
     found = [
         Buffer("own_coefficients", "real", (max(len(plan.coefficients), 1),)),
         Buffer("pooled", "real", ("n_atoms", cuda.n_pooled)),
-        Buffer("X", "real", ("n_tiles", plan.max_components, 32)),
-        Buffer("Y", "real", ("n_tiles", plan.max_components * plan.max_densities, 32)),
+        Buffer("X", "real", ("n_tiles", plan.max_components, cuda.product_layout.lanes)),
+        Buffer("G", "real", ("n_tiles", plan.max_components, cuda.product_layout.lanes)),
         Buffer("energies", "double", ("n_atoms",)),
     ]
     if plan.cores:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acegen.plan.cuda import CudaPlan
-from acegen.plan.cuda_products import ShapeTables
+from acegen.plan.cuda_layout import CODE, adjoint_code, node_code
 
-_LARGEST = 900  # multiply-adds and products of one kernel, about 3000 instructions
 _TYPES = {
-    "first_tile": "int64 ",
     "tile_atoms": "const int32 *",
     "species": "const int32 *",
     "pooled": "const real *",
@@ -21,7 +19,7 @@ _TYPES = {
     "window": "const double *",
     "nearest": "const int64 *",
     "X": "real *",
-    "Y": "real *",
+    "G": "real *",
     "energies": "double *",
     "repulsion_factor": "double *",
     "nearest_slope": "double *",
@@ -32,7 +30,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One call; `barrier`: it reads what other warps have written before."""
+    """One call; `barrier`: it reads what other workers have written before."""
 
     call: str
     cost: int
@@ -43,10 +41,9 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class ProductKernel:
-    """One kernel of a shape."""
+    """One kernel of the product stage."""
 
     name: str
-    shape: int
     steps: tuple[_Step, ...]
     edge_results: str
     needed_for: str
@@ -54,7 +51,7 @@ class ProductKernel:
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters in order."""
-        wanted = {"first_tile", "tile_atoms", "species", "X", "Y", *(a for s in self.steps for a in s.arguments)}
+        wanted = {"tile_atoms", "species", "X", "G", *(a for s in self.steps for a in s.arguments)}
         return tuple(name for name in _TYPES if name in wanted)
 
     @property
@@ -62,19 +59,14 @@ class ProductKernel:
         """C declarations."""
         return tuple(_TYPES[name] + name for name in self.names)
 
-    def arguments(self, centre: int) -> tuple[str, ...]:
-        """Of the launch for one centre species."""
-        return tuple(f"first_tile_{centre}" if name == "first_tile" else name for name in self.names)
-
-    @property
-    def body(self) -> tuple[str, ...]:
-        """Statements, a barrier wherever rows of other warps are read."""
+    def body(self, leave: str) -> tuple[str, ...]:
+        """Statements, a barrier wherever rows of other workers are read; `leave` ends a tile without gradients."""
         lines: list[str] = []
         if any("&edges" in step.call for step in self.steps):
             lines.append(self.edge_results)
         for q, step in enumerate(self.steps):
             if q and step.gradients and not self.steps[q - 1].gradients:
-                lines += ["if (!grad_pooled)", "    return;"]
+                lines += ["if (!grad_pooled)", f"    {leave};"]
             if q and step.barrier:
                 lines.append("__syncthreads();")
             lines.append(step.call)
@@ -82,28 +74,20 @@ class ProductKernel:
 
 
 def product_kernels(cuda: CudaPlan) -> tuple[ProductKernel, ...]:
-    """Kernels of all shapes in launch order."""
-    out: list[ProductKernel] = []
-    plan = cuda.plan
-    results = _edge_results(cuda)
-    for tables in cuda.shapes:
-        groups: list[list[_Step]] = []
-        for step in _steps(cuda, tables):
-            cost = sum(s.cost for s in groups[-1]) if groups else _LARGEST
-            if cost + step.cost > _LARGEST:
-                groups.append([])
-            groups[-1].append(step)
-        shape = tables.shape.index
-        for q, group in enumerate(groups):
-            gradients = all(step.gradients for step in group)
-            # a kernel that stops without gradients must be told so
-            if not gradients and any(step.gradients for step in group):
-                group[0] = _Step(group[0].call, group[0].cost, (*group[0].arguments, "grad_pooled"))
-            name = f"product_{shape}" + (f"_{q}" if len(groups) > 1 else "")
-            out.append(ProductKernel(name, shape, tuple(group), results, "gradients" if gradients else "energy"))
-        if plan.n_basis:
-            step = _Step(f"basis_{shape}(&in, basis);", 0, ("basis",))
-            out.append(ProductKernel(f"basis_of_{shape}", shape, (step,), results, "basis"))
+    """Kernels in launch order: one where X stays in shared memory, else as many as keep each small."""
+    groups: list[list[_Step]] = [[]]
+    for step in _steps(cuda):
+        if groups[-1] and not cuda.product_layout.shared and sum(s.cost for s in groups[-1]) + step.cost > CODE:
+            groups.append([])
+        groups[-1].append(step)
+    out = []
+    for q, group in enumerate(groups):
+        gradients = all(step.gradients for step in group)
+        # a kernel that stops without gradients must be told so
+        if not gradients and any(step.gradients for step in group):
+            group[0] = replace(group[0], arguments=(*group[0].arguments, "grad_pooled"))
+        name = f"product_{q}" if len(groups) > 1 else "product"
+        out.append(ProductKernel(name, tuple(group), _edge_results(cuda), "gradients" if gradients else "energy"))
     return tuple(out)
 
 
@@ -122,24 +106,23 @@ def _edge_results(cuda: CudaPlan) -> str:
     return f"const struct edge_results edges = {{{members}}};"
 
 
-def _steps(cuda: CudaPlan, tables: ShapeTables) -> Iterator[_Step]:
-    shape = tables.shape.index
-    kernels = {kernel.name: kernel for kernel in cuda.plan.kernels}
+def _steps(cuda: CudaPlan) -> Iterator[_Step]:
+    tables, plan = cuda.products, cuda.plan
+    kernels = {kernel.name: kernel for kernel in plan.kernels}
     yield _Step("leaves(&in, pooled);", 60, ("pooled",))
     level = -1
-    for q, node in enumerate(tables.nodes):
-        k = kernels[node.kernel]
-        cost = len(k.pairs) + sum(map(len, k.terms)) + 20
-        yield _Step(f"nodes_{shape}_{q}(&in);", cost, (), node.level != level)
+    for q, node in enumerate(tables.node_steps):
+        yield _Step(f"nodes_{q}(&in);", node_code(kernels[node.kernel]), (), node.level != level)
         level = node.level
-    cost = 100 * len(tables.classes) + 100
+    if plan.n_basis:
+        yield _Step("basis_functions(&in, basis);", 60, ("basis",))
     present = tuple(name for name in _edge_arguments(cuda).values() if name)
-    call = f"densities_{shape}(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges);"
-    yield _Step(call, cost, ("coefficients", "own_coefficients", *present))
+    arguments = ("coefficients", "own_coefficients", *present, "grad_pooled")
+    call = "densities(&in, coefficients ? own_coefficients : COEFFICIENTS, &edges, grad_pooled != 0);"
+    yield _Step(call, 130 * len(tables.classes) + 200, arguments, not plan.n_basis)  # the basis reads X too
     level = -1
-    for q, adjoint in enumerate(tables.adjoint):
-        k = kernels[adjoint.kernel]
-        cost = len(k.pairs) + sum(map(len, k.adjoint)) + 20
-        yield _Step(f"adjoint_{shape}_{q}(&in);", cost, (), adjoint.level != level, True)
-        level = adjoint.level
-    yield _Step("leaves_adjoint(&in, grad_pooled);", 60, ("grad_pooled",), True, True)
+    for q, step in enumerate(tables.adjoint_steps):
+        yield _Step(f"adjoint_{q}(&in);", adjoint_code(kernels[step.kernel]), (), step.level != level, True)
+        level = step.level
+    # begins with a barrier of its own
+    yield _Step("leaves_adjoint(&in, grad_pooled);", 60, ("grad_pooled",), False, True)

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from acegen.plan.cuda_products import ShapeTables, shape_tables
+from acegen.plan.cuda_layout import EdgeLayout, ProductLayout, edge_layout, product_layout
+from acegen.plan.cuda_products import ProductTables, product_tables
 from acegen.plan.types import CentrePlan, EdgePlan, MixPlan, Plan
 
-_SHARED = 46 * 1024  # bytes of static shared memory a kernel may declare, less a little
-_POOL_TILES = ((4, 6), (2, 6), (2, 3), (1, 3))  # (rows, columns) of a thread's register tile, best first
-_POOL_TASKS = 96  # tasks that keep the threads of a block busy
+_POOL_TILES = ((4, 6), (3, 6), (2, 6), (2, 5), (2, 3), (1, 6), (1, 3))  # (rows, columns) of a thread's register tile
 MIX_ROWS = 4  # rows that share the numbers they are summed from
+COMBINED_ROWS = 5  # radial functions that a thread sums together
 GROUP = 6  # columns of H and D that one thread sums
 
 
@@ -53,24 +53,29 @@ class CudaPlan:
     plan: Plan
     n_pooled: int
     n_harmonics: int
-    chunk: int  # neighbours a block works on at a time
+    edge_layout: EdgeLayout
     pool_tile: tuple[int, int]
     bonds: tuple[BondRow, ...]
     table_names: tuple[str, ...]
+    clears: bool  # some pooled sums have no task
     pool_tasks: np.ndarray  # [n, 7] neighbour, primitive, rows, harmonic, columns, out, stride
     groups: np.ndarray  # [n, 4] harmonic, columns, first run, last run
     first_group: tuple[int, ...]  # of each edge shape, one longer
     runs: np.ndarray  # [n, 4] primitive, rows, pooled, stride
-    combinations: np.ndarray  # [n, 5] out, first primitive, primitives, number, stride
+    combinations: np.ndarray  # [n, 6] out, rows, first primitive, primitives, number, stride
     first_combination: tuple[int, ...]
     combined: np.ndarray
     mixes: np.ndarray  # [n, 10], see _mix_task
     mixing: np.ndarray
     embedding_constants: tuple[float, ...]
     centres: tuple[CentreTables, ...]
-    shapes: tuple[ShapeTables, ...]
-    radial_stride: int  # odd: neighbours in different banks
-    harmonic_stride: int
+    product_layout: ProductLayout
+    products: ProductTables
+
+    @property
+    def densities(self) -> tuple[int, ...]:
+        """Numbers of densities that shapes have."""
+        return tuple(sorted({shape.n_densities for shape in self.plan.shapes}))
 
 
 def make_cuda_plan(plan: Plan) -> CudaPlan:
@@ -78,21 +83,19 @@ def make_cuda_plan(plan: Plan) -> CudaPlan:
     n_harmonics = (max(plan.l_max, 0) + 1) ** 2
     groups, runs, first_group = _groups(plan.edges, n_harmonics)
     combinations, first_combination = _combinations(plan.edges)
-    tile = next(
-        (t for t in _POOL_TILES if all(len(_pool_tasks(plan, c.index, t)) >= _POOL_TASKS for c in plan.centres)),
-        _POOL_TILES[-1],
-    )
+    layout, products = edge_layout(plan.max_primitives, n_harmonics), product_layout(plan)
+    tile = _pool_tile(plan)
     tasks = [_pool_tasks(plan, centre.index, tile) for centre in plan.centres]
     centres, mixes = _centres(plan, [len(t) for t in tasks])
-    radial, harmonic = plan.max_primitives | 1, n_harmonics | 1
     return CudaPlan(
         plan=plan,
         n_pooled=max(max(centre.n_pooled for centre in plan.centres), 1),
         n_harmonics=n_harmonics,
-        chunk=next((n for n in (32, 16, 8) if n * 8 * (2 * radial + 2 * harmonic + 8) <= _SHARED), 4),
+        edge_layout=layout,
         pool_tile=tile,
         bonds=_bonds(plan),
         table_names=tuple(name for bond in plan.bonds for name in bond.table_names),
+        clears=any(_summed(rows) < c.n_pooled for rows, c in zip(tasks, plan.centres, strict=True)),
         pool_tasks=_table([row for t in tasks for row in t], 7),
         groups=groups,
         first_group=first_group,
@@ -104,9 +107,8 @@ def make_cuda_plan(plan: Plan) -> CudaPlan:
         mixing=np.concatenate([centre.mixing for centre in plan.centres]),
         embedding_constants=tuple(x for c in plan.centres for _, constants in c.embeddings for x in constants),
         centres=centres,
-        shapes=tuple(shape_tables(shape) for shape in plan.shapes),
-        radial_stride=radial,
-        harmonic_stride=harmonic,
+        product_layout=products,
+        products=product_tables(plan.shapes, products.workers),
     )
 
 
@@ -137,6 +139,15 @@ def _bonds(plan: Plan) -> tuple[BondRow, ...]:
     return tuple(rows)
 
 
+def _pool_tile(plan: Plan) -> tuple[int, int]:
+    """The register tile that loads least: a warp's pass over its tasks reads rows + columns for every neighbour."""
+
+    def loads(tile: tuple[int, int]) -> int:
+        return sum(-(-len(_pool_tasks(plan, c.index, tile)) // 32) * sum(tile) for c in plan.centres)
+
+    return min(_POOL_TILES, key=lambda tile: (loads(tile), _POOL_TILES.index(tile)))
+
+
 def _pool_tasks(plan: Plan, centre: int, tile: tuple[int, int]) -> list[tuple[int, ...]]:
     """Register tiles of one centre species: neighbour, primitive, rows, harmonic, columns, out, stride."""
     rows, columns = tile
@@ -150,6 +161,18 @@ def _pool_tasks(plan: Plan, centre: int, tile: tuple[int, int]) -> list[tuple[in
                     at = bond.first_pooled + t.pooled + k * t.stride + m
                     out.append((bond.neighbour, t.first + k, n_rows, t.harmonic + m, n_columns, at, t.stride))
     return out
+
+
+def _summed(tasks: list[tuple[int, ...]]) -> int:
+    """How many pooled sums the register tiles hold."""
+    return len(
+        {
+            at + k * stride + m
+            for _, _, rows, _, columns, at, stride in tasks
+            for k in range(rows)
+            for m in range(columns)
+        }
+    )
 
 
 def _groups(edges: tuple[EdgePlan, ...], n_harmonics: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
@@ -181,9 +204,10 @@ def _combinations(edges: tuple[EdgePlan, ...]) -> tuple[np.ndarray, tuple[int, .
     first = [0]
     for edge in edges:
         for c in edge.combinations:
-            rows += [(c.out + n, c.first, c.columns, c.constant + n, c.rows) for n in range(c.rows)]
+            for n, length in _pieces(c.rows, COMBINED_ROWS):
+                rows.append((c.out + n, length, c.first, c.columns, c.constant + n, c.rows))
         first.append(len(rows))
-    return _table(rows, 5), (*first, len(rows))
+    return _table(rows, 6), (*first, len(rows))
 
 
 def _mix_task(mix: MixPlan, start: int, rows: int, m: int, forward: bool) -> tuple[int, ...]:

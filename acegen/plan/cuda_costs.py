@@ -2,8 +2,9 @@
 
 Arithmetic counts a multiply-add as one operation. `shared` is traffic of shared memory and L1 in the bytes the pipe
 moves for it: a number of its own for every lane takes its size, one that all lanes share takes 4 bytes (a warp's
-access moves 128 bytes a cycle, however little is asked). `read` and `written` are bytes beyond L1: each array once
-for every kernel that uses it.
+access moves 128 bytes a cycle, however little is asked). `read` and `written` are bytes of device memory: each array
+once for every kernel that uses it, and what a block of the product stage keeps for itself (dE/dX where only X fits in
+shared memory) written once, for it is read again while L2 still has it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import numpy as np
 
 from acegen.maths.harmonics import harmonics_section
 from acegen.plan.counting import DIVISION, ROOT, section_operations
-from acegen.plan.cuda import CudaPlan
-from acegen.plan.cuda_products import ShapeTables
-from acegen.plan.types import BondPlan, CentrePlan, EdgePlan, MixPlan
+from acegen.plan.cuda import COMBINED_ROWS, CudaPlan
+from acegen.plan.cuda_products import ProductTables, RowClass
+from acegen.plan.types import BondPlan, CentrePlan, EdgePlan, MixPlan, ShapePlan
 
 _BROADCAST = 4  # bytes per lane of the pipe's time
 _EDGE = 4 + 4 + 4 + 24  # neighbour, its image, its species and position
 _VECTOR = 24
+_TURNED = 5  # times the traffic of a row: pooled sums of one atom become lanes, four at a time
 _SEARCH = 40  # operations of one listed edge: vector, distance, place among the chunk's neighbours
 
 
@@ -95,14 +97,16 @@ def _radials(cuda: CudaPlan, edge: EdgePlan, slopes: bool) -> float:
     return total
 
 
-def _combined(edge: EdgePlan, size: int) -> tuple[float, float]:
-    """Operations and traffic of the radial functions formed on every edge."""
+def _combined(edge: EdgePlan, size: int, arrays: int) -> tuple[float, float]:
+    """Operations and traffic of the radial functions formed on every edge, of values (1) or slopes too (2)."""
     terms = sum(c.rows * c.columns for c in edge.combinations)
-    return terms, terms * (size + _BROADCAST) + size * sum(c.rows for c in edge.combinations)
+    loads = sum(-(-c.rows // COMBINED_ROWS) * c.columns for c in edge.combinations)
+    rows = sum(c.rows for c in edge.combinations)
+    return arrays * terms, arrays * size * (loads + rows) + _BROADCAST * terms
 
 
 def _pooled_edge(cuda: CudaPlan, edge: EdgePlan, bond: BondPlan, size: int) -> Cost:
-    terms, traffic = _combined(edge, size)
+    terms, traffic = _combined(edge, size, 1)
     tasks = cuda.pool_tasks[cuda.centres[bond.centre].first_task : cuda.centres[bond.centre].last_task]
     own = tasks[tasks[:, 0] == bond.neighbour]
     sums = float(np.sum(own[:, 2] * own[:, 4]))
@@ -113,7 +117,7 @@ def _pooled_edge(cuda: CudaPlan, edge: EdgePlan, bond: BondPlan, size: int) -> C
 
 
 def _gradient_edge(cuda: CudaPlan, edge: EdgePlan, size: int) -> Cost:
-    terms, traffic = _combined(edge, size)
+    terms, traffic = _combined(edge, size, 2)
     first, last = cuda.first_group[edge.index], cuda.first_group[edge.index + 1]
     sums = operands = rows = 0.0
     for _, columns, start, end in cuda.groups[first:last].tolist():
@@ -124,19 +128,25 @@ def _gradient_edge(cuda: CudaPlan, edge: EdgePlan, size: int) -> Cost:
     made = 2 * sum(n for *_, n in edge.radials) + 4 * cuda.n_harmonics
     harmonics = section_operations(harmonics_section(max(cuda.plan.l_max, 0))) + 4 * cuda.n_harmonics
     operations = _radials(cuda, edge, True) + harmonics + 30
-    shared = 2 * traffic + size * (made + 2 * rows) + _BROADCAST * operands
-    return Cost("gradient", operations + 2 * terms + 2 * sums, shared)
+    shared = traffic + size * (made + 2 * rows) + _BROADCAST * operands
+    return Cost("gradient", operations + terms + 2 * sums, shared)
 
 
 def _product(cuda: CudaPlan, centre: CentrePlan, size: int) -> Cost:
-    tables = cuda.shapes[centre.shape]
-    n, p = tables.shape.n_components, tables.shape.n_densities
-    parts = (*_mixes(centre.mixes, size), *_nodes(cuda, tables, size), *_rows(tables, size))
-    out = sum(parts, Cost("product"))
-    ends = Cost("", 0, 4 * centre.n_pooled * size, centre.n_pooled * size, centre.n_pooled * size)
-    # X: written, read by the rows and by the adjoint; Y_p: written, read; dE/dX: written, read and written
-    slab = Cost("", 0, 0, size * n * (2 + p + 1), size * n * (1 + p + 2))
-    return replace(out + ends + slab, stage="product")
+    shape = cuda.plan.shapes[centre.shape]
+    parts = (*_mixes(centre.mixes, size), *_nodes(cuda, shape, size), *_rows(cuda.products, shape, size))
+    row = centre.n_pooled * size
+    ends = Cost("", 0, 2 * _TURNED * row, row, row)
+    return replace(sum(parts, Cost("product")) + ends + _slabs(cuda, shape, size), stage="product")
+
+
+def _slabs(cuda: CudaPlan, shape: ShapePlan, size: int) -> Cost:
+    """Traffic of X and of G = dE/dX that shared memory does not keep."""
+    layout, one = cuda.product_layout, size * shape.n_components
+    if not layout.shared:  # X: written, read by the rows and by the adjoint; G: written, read and written
+        return Cost("", 0, 0, 3 * one, 3 * one)
+    both = size * layout.lanes * cuda.plan.max_components * 2 <= layout.shared
+    return Cost("", 0, 0, 0, 0 if both else one)
 
 
 def _mixes(mixes: tuple[MixPlan, ...], size: int) -> Iterator[Cost]:
@@ -148,30 +158,38 @@ def _mixes(mixes: tuple[MixPlan, ...], size: int) -> Iterator[Cost]:
             yield Cost("", terms, size * (loads + 2 * rows * mix.components) + _BROADCAST * terms)
 
 
-def _nodes(cuda: CudaPlan, tables: ShapeTables, size: int) -> Iterator[Cost]:
-    """Product nodes, and their adjoint."""
+def _nodes(cuda: CudaPlan, shape: ShapePlan, size: int) -> Iterator[Cost]:
+    """Product nodes, and the slopes of both factors."""
     kernels = {kernel.name: kernel for kernel in cuda.plan.kernels}
-    for node in tables.nodes:
-        k = kernels[node.kernel]
-        terms = sum(map(len, k.terms))
-        numbers = k.n_x + k.n_y + len(k.terms)
-        yield Cost("", len(k.pairs) + terms, size * numbers + 3 * _BROADCAST).times(len(node.rows))
-    for step in tables.adjoint:
+    for step in shape.steps:
         k = kernels[step.kernel]
-        terms = sum(map(len, k.adjoint))
-        target, other = (k.n_y, k.n_x) if step.side else (k.n_x, k.n_y)
-        numbers = 2 * target + other + len(k.terms)
-        yield Cost("", len(k.pairs) + terms, size * numbers + 3 * _BROADCAST).times(len(step.rows))
+        terms, out = sum(map(len, k.terms)), len(k.terms)
+        yield Cost("", len(k.pairs) + terms, size * (k.n_x + k.n_y + out) + 3 * _BROADCAST).times(len(step.rows))
+        back = len(k.pairs) + sum(map(len, k.adjoint))
+        for target, other in ((k.n_x, k.n_y), (k.n_y, k.n_x)):
+            yield Cost("", back, size * (2 * target + other + out) + 3 * _BROADCAST).times(len(step.rows))
 
 
-def _rows(tables: ShapeTables, size: int) -> Iterator[Cost]:
-    """Y = C X, densities, dE/dX."""
-    n, p = tables.shape.n_components, tables.shape.n_densities
-    for t in tables.classes:
-        terms = float(np.sum(t.tiles[:, 1] - t.tiles[:, 0]))
-        results = len(t.tiles) * t.rows * t.components
-        uniform = _BROADCAST * (terms * (2 + t.rows * p) + len(t.tiles) * (2 + t.rows))
-        loads = terms * t.components + results * (p + 1)
-        yield Cost("", terms * t.rows * t.components * p + results * p, size * loads + uniform)
-    linear = len(tables.shape.linear)
-    yield Cost("", p * (n + linear), size * (n * (p + 2) + 3 * p * linear))
+def _rows(tables: ProductTables, shape: ShapePlan, size: int) -> Iterator[Cost]:
+    """Y = C X, densities, dE/dX; with several densities the rows are summed twice."""
+    p = shape.n_densities
+    passes = 2 if p > 1 else 1
+    for c in tables.classes:
+        tiles = c.tiles[c.first[shape.index] : c.first[shape.index + 1]]
+        if c.densities == p and len(tiles):
+            yield _row_class(c, tiles, size).times(passes) + _row_ends(c, len(tiles), size)
+    linear = len(shape.linear)
+    yield Cost("", 2 * p * linear, size * 3 * linear + _BROADCAST * 2 * p * linear)
+    yield Cost("", 0, 8 * 2 * p * tables.workers)  # sums over the workers
+
+
+def _row_class(c: RowClass, tiles: np.ndarray, size: int) -> Cost:
+    terms = float(np.sum(tiles[:, 1] - tiles[:, 0]))
+    uniform = _BROADCAST * (terms * (2 + c.rows * c.densities) + len(tiles) * (2 + c.rows))
+    return Cost("", terms * c.rows * c.components * c.densities, size * terms * c.components + uniform)
+
+
+def _row_ends(c: RowClass, n_tiles: int, size: int) -> Cost:
+    """X.Y by density, and dE/dX."""
+    results = n_tiles * c.rows * c.components
+    return Cost("", 2 * results * c.densities, size * results * (c.densities + 1))

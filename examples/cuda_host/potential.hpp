@@ -138,9 +138,15 @@ private:
             return;
         CUfunction kernel;
         check(cuModuleGetFunction(&kernel, module_, launch.kernel.c_str()), launch.kernel);
-        if (launch.shared > 48 * 1024) /* more must be asked for */
-            check(cuFuncSetAttribute(kernel, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, int(launch.shared)),
-                  launch.kernel);
+        /* where a card has less, the kernel was compiled to use global memory, and gets none */
+        int most = 0, own = 0;
+        CUdevice device;
+        check(cuCtxGetDevice(&device), "cuCtxGetDevice");
+        check(cuDeviceGetAttribute(&most, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device), "device");
+        check(cuFuncGetAttribute(&own, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, kernel), launch.kernel);
+        const int shared = launch.shared + own > most ? 0 : int(launch.shared);
+        if (shared > 0)
+            check(cuFuncSetAttribute(kernel, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared), launch.kernel);
         std::vector<int64_t> values; /* pointers and numbers alike take 8 bytes; what is not there is null */
         for (const std::string &name : launch.arguments) {
             const auto size = sizes_.find(name);
@@ -152,7 +158,7 @@ private:
         std::vector<void *> arguments;
         for (int64_t &value : values)
             arguments.push_back(&value);
-        check(cuLaunchKernel(kernel, unsigned(blocks), 1, 1, unsigned(launch.block), 1, 1, unsigned(launch.shared),
+        check(cuLaunchKernel(kernel, unsigned(blocks), 1, 1, unsigned(launch.block), 1, 1, unsigned(shared),
                              nullptr, arguments.data(), nullptr),
               launch.kernel);
     }

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from acegen.errors import InputError, LoadError
 
-_PLAIN_SHARED = 48 * 1024  # bytes; more dynamic shared memory must be asked for
 _DLPACK_CUDA = (2, 13)  # device types of DLPack: memory of a device, managed memory
 _INSTALL = "pip install 'acegen[cuda12]' or 'acegen[cuda13]', whichever the driver takes"
 
@@ -86,19 +85,25 @@ class Backend(Protocol):
 class _Kernels:
     """A cupy.RawModule and its functions, each looked up once."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, largest: int) -> None:
         self._module = module
+        self._largest = largest  # bytes of shared memory that a block can have on this device
         self._functions: dict[str, tuple[Any, int]] = {}
 
-    def function(self, name: str, shared: int) -> Any:
-        """Kernel `name`, allowed to use `shared` bytes of dynamic shared memory."""
+    def function(self, name: str, shared: int) -> tuple[Any, int]:
+        """Kernel `name`, and the dynamic shared memory it gets: `shared` bytes, or 0 where the device has less.
+
+        Code compiled for such a device works in global memory instead.
+        """
         known, allowed = self._functions.get(name, (None, 0))
         if known is None:
-            known, allowed = self._module.get_function(name), _PLAIN_SHARED
+            known = self._module.get_function(name)
+        if shared + int(known.shared_size_bytes) > self._largest:
+            shared = 0
         if shared > allowed:
             known.max_dynamic_shared_size_bytes = allowed = shared
         self._functions[name] = known, allowed
-        return known
+        return known, shared
 
 
 class CupyBackend:
@@ -171,7 +176,9 @@ class CupyBackend:
         major = int(self.xp.cuda.runtime.runtimeGetVersion()) // 1000
         cubin = cached_cubin(source, name, self.architecture, defines, major)
         with self._device:
-            return _Kernels(self.xp.RawModule(path=str(cubin)))
+            return _Kernels(
+                self.xp.RawModule(path=str(cubin)), int(self._device.attributes["MaxSharedMemoryPerBlockOptin"])
+            )
 
     def launch(
         self, module: Any, kernel: str, grid: int, block: int, arguments: Sequence[Any], shared: int = 0
@@ -180,9 +187,8 @@ class CupyBackend:
         if grid == 0:
             return
         with self._device:
-            module.function(kernel, shared)(
-                (grid,), (block,), tuple(_by_value(value) for value in arguments), shared_mem=shared
-            )
+            function, granted = module.function(kernel, shared)
+            function((grid,), (block,), tuple(_by_value(value) for value in arguments), shared_mem=granted)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """See Backend; a CUDA graph, started on the current stream."""
