@@ -5,6 +5,7 @@ alternates its own timed calls with requests to this process, so both see the sa
 
     {"peer": "pyace", "potential": path, "arrays": path.npz, "results": path.npz}        load, evaluate once
     {"peer": "ace-jax", "model": {...}, "arrays": path.npz, "results": path.npz}
+        with "rows": true the rows of the design matrix instead of energies
     {"calls": n}                                                                          time n evaluations
 """
 
@@ -90,6 +91,8 @@ def load_ace_jax(request: dict[str, Any], arrays: Arrays) -> tuple[Run, Callable
     from ace_jax.eval import ffi
 
     wanted = request["model"]
+    if request.get("rows"):
+        return _ace_jax_rows(wanted, arrays, getattr(ace_jax, "__version__", ""))
     model, n_rows = _ace_jax_model(wanted, arrays)
     ffi.register(ffi.library())
     positions, species, owners, matrix, counts = _with_ghosts(arrays)
@@ -117,15 +120,56 @@ def load_ace_jax(request: dict[str, Any], arrays: Arrays) -> tuple[Run, Callable
     return run, results, about
 
 
-def _ace_jax_model(wanted: dict[str, Any], arrays: Arrays) -> tuple[Any, int]:
-    """The lean model with the weights in `arrays`, or with random ones where the bases differ; and its rows of B."""
-    import dataclasses
+def _ace_jax_rows(
+    wanted: dict[str, Any], arrays: Arrays, version: str
+) -> tuple[Run, Callable[[], Arrays], dict[str, Any]]:
+    """Energy, force and virial rows of one structure from ace-jax's `linear_rows` under jit."""
+    import types
 
+    import jax
     import jax.numpy as jnp
-    from ace_jax.basis.model import build_model
-    from ace_jax.eval.model import fold_readout, lean
+    from ace_jax.fit.rows import linear_rows
 
-    built = build_model(
+    model = _ace_jax_built(wanted)
+    first, to = arrays["first_edge"], arrays["edge_to"]
+    n_atoms, counts = len(first) - 1, np.diff(first)
+    width = int(counts.max(initial=0))
+    centre = np.repeat(np.arange(n_atoms), counts)
+    place = centre, np.arange(len(to)) - first[centre]
+    vectors = np.zeros((n_atoms, width, 3))
+    vectors[:, :, 0] = wanted["cutoff"]  # padding sits at the cutoff, as in its own data sets
+    positions = arrays["positions"]
+    vectors[place] = positions[to] - positions[centre] + arrays["shifts"][arrays["edge_shift"]]
+    neighbours, mask = np.zeros((n_atoms, width), np.int32), np.zeros((n_atoms, width), bool)
+    neighbours[place], mask[place] = to, True
+    fields = {
+        "nbr": jnp.asarray(neighbours),
+        "nbr_mask": jnp.asarray(mask),
+        "node_z": jnp.asarray(arrays["species"], jnp.int32),
+        "node_cfg": jnp.zeros(n_atoms, jnp.int32),
+        "node_mask": jnp.ones(n_atoms, bool),
+        "y_E": jnp.zeros(1),
+    }
+    n_rows, n_pair, n_species = model.WB.shape[0], model.Wpair.shape[0], len(wanted["elements"])
+    sizes = types.SimpleNamespace(n_B=n_rows, n_pair=n_pair, NZ=n_species, len_basis=(n_rows + n_pair) * n_species)
+    rows_of = jax.jit(lambda rij: linear_rows(model, sizes, types.SimpleNamespace(rij=rij, **fields))[0])
+    at = jnp.asarray(vectors)
+
+    def run() -> object:
+        return jax.block_until_ready(rows_of(at))
+
+    def results() -> Arrays:
+        rows = rows_of(at)
+        return {"energy": np.asarray(rows.E), "forces": np.asarray(rows.F), "virial": np.asarray(rows.V)}
+
+    return run, results, {"what": "rows of the design matrix, jit", "version": version, "rows": n_rows}
+
+
+def _ace_jax_built(wanted: dict[str, Any]) -> Any:
+    """ace-jax's model of this specification, its weights as they come."""
+    from ace_jax.basis.model import build_model
+
+    return build_model(
         wanted["elements"],
         wanted["order"],
         wanted["degree"],
@@ -135,6 +179,16 @@ def _ace_jax_model(wanted: dict[str, Any], arrays: Arrays) -> tuple[Any, int]:
         rin=wanted["r_in"],
         with_gamma=False,
     ).model
+
+
+def _ace_jax_model(wanted: dict[str, Any], arrays: Arrays) -> tuple[Any, int]:
+    """The lean model with the weights in `arrays`, or with random ones where the bases differ; and its rows of B."""
+    import dataclasses
+
+    import jax.numpy as jnp
+    from ace_jax.eval.model import fold_readout, lean
+
+    built = _ace_jax_built(wanted)
     shapes = {"WB": built.WB.shape, "Wpair": built.Wpair.shape, "E0": built.E0.shape}
     random = np.random.default_rng(0)
     weights = {

@@ -41,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add("--lattice-constant", type=float, metavar="A", help="in angstrom (default: from the elements)")
     add("--rattle", type=_length, default=0.05, metavar="A", help="random displacement (default: %(default)s)")
     add("--floors", action="store_true", help="operations, bytes, least times and measured times by stage")
+    add("--design", action="store_true", help="rows of the design matrix and basis gradients instead of energies")
     add("--end-to-end", action="store_true", help="threads, a batch of small structures, few atoms, steps from ASE")
     add_device(parser)
     add("--predict", action="store_true", help="with --device cuda: from counted work and data sheets, needs no card")
@@ -89,6 +90,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         return measured(arguments, source)
     if arguments.predict or arguments.card:
         raise InputError("--predict: expected with --device cuda, found --device cpu")
+    if arguments.design:
+        from acegen.cli.bench_design import measured as design_measured
+
+        return design_measured(arguments, source)
     from acegen.bench.session import Wanted, measure
     from acegen.cli.bench_text import text_of
     from acegen.cli.output import to_json

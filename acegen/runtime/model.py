@@ -90,9 +90,8 @@ class Model(LoadedModel):
         if plain == names:
             return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
         results = self.kernel.evaluate(batch, plain, self._coefficients_pointer, n_threads, scratch) if plain else {}
-        gradients = np.zeros((batch.n_edges, 3, self.n_basis))  # the kernel writes edges inside the cutoff
-        n_threads, scratch = self._prepare_design(batch)
-        self.design_kernel.gradients(batch, None, gradients, n_threads, scratch)
+        gradients = np.zeros((batch.n_edges, 3, self.n_basis))
+        self.write_gradients(batch, None, gradients)
         results[FORWARD] = batch.in_caller_order(gradients)
         return results
 
@@ -160,6 +159,15 @@ class Model(LoadedModel):
                 arrays[name] = memory[name][:size].reshape(shapes[name])
             rows = Design(**{name: arrays.get(name) for name in ROWS})
             yield range(start, stop), self.design(part, names, rows)
+
+    def write_gradients(self, graph: GraphBatch, basis: FloatArray | None, gradients: FloatArray) -> None:
+        """Basis [n_atoms, n_basis] and gradients [n_edges, 3, n_basis] (1/A, kernel order of the edges) into memory.
+
+        Edges beyond the cutoff are left as they are: hand over zeros where the list has a skin.
+        """
+        kernel = self.design_kernel
+        n_threads, scratch = self._prepare_design(graph)
+        kernel.gradients(graph, basis, gradients, n_threads, scratch)
 
     def site(self, species: int, neighbour_species: npt.ArrayLike, vectors: npt.ArrayLike) -> tuple[float, FloatArray]:
         """Energy (eV) of one centre and its gradient [n_neighbours, 3] (eV/A): the entry for other hosts.

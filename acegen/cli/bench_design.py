@@ -1,0 +1,72 @@
+"""`acegen bench INPUT --design`: rows of the design matrix and basis gradients, their floors, ace-jax's rows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from acegen.bench.design import SIZES, Record, Wanted, measure_design
+from acegen.bench.report import machine_line
+from acegen.cli.output import seconds_text, table, to_json
+from acegen.cli.progress import Progress
+
+
+def measured(arguments: argparse.Namespace, source: Path) -> Record:
+    """Measure, print the text or the record."""
+    wanted = Wanted(
+        source=source,
+        sizes=arguments.sizes or ((arguments.atoms,) if arguments.atoms else SIZES),
+        peer_python=arguments.peer_python if "ace-jax" in arguments.against else None,
+        repeats=arguments.repeats,
+        lattice=arguments.lattice,
+        lattice_constant=arguments.lattice_constant,
+        rattle=arguments.rattle,
+    )
+    with Progress(1 + 2 * len(wanted.sizes)) as progress:
+        record = measure_design(wanted, progress.step)
+    if arguments.json == "-":
+        print(to_json(record))
+        return record
+    if arguments.json is not None:
+        Path(arguments.json).write_text(to_json(record) + "\n", encoding="utf-8")
+    print(text_of(record))
+    return record
+
+
+def text_of(record: Record) -> str:
+    """Everything one record says."""
+    potential, memory = record["potential"], record["bandwidth"]["memory"]
+    header = "atoms neighbours output us/atom GB/s of_bandwidth of_peak ace-jax ratio".split()
+    rows = []
+    for run in record["runs"]:
+        for what in ("rows", "gradients"):
+            theirs = what == "rows" and run["ace_jax_us"] is not None
+            rows.append(
+                [
+                    str(run["atoms"]),
+                    f"{run['neighbours']:.1f}",
+                    what,
+                    f"{run[f'{what}_us']:.2f}",
+                    f"{run[f'{what}_gb']:.2f}",
+                    f"{100 * run[f'{what}_bandwidth_fraction']:.0f} %",
+                    _percent(run.get(f"{what}_peak_fraction")),
+                    f"{run['ace_jax_us']:.0f}" if theirs else "",
+                    f"{run['ratio']:.0f}x" if theirs else "",
+                ]
+            )
+    lines = [
+        f"{potential['name']} ({potential['source']}): {potential['parameters']} parameters, "
+        f"forward-mode kernel built in {seconds_text(record['build_seconds'])}",
+        f"machine: {machine_line(record['machine'])}",
+        f"floors:  {memory:.1f} GB/s from memory, {record['peak']:.1f} GFLOP/s float64, one core",
+        "",
+        table(header, rows),
+        "",
+        "rows: energy, forces and virial of the whole structure; gradients: dB/dr_ij of every neighbour",
+    ]
+    return "\n".join([*lines, *(f"note: {note}" for note in record["notes"])])
+
+
+def _percent(fraction: Any) -> str:
+    return "" if fraction is None else f"{100 * fraction:.0f} %"
