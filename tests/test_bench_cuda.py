@@ -104,7 +104,7 @@ def test_sizes_beyond_the_memory_are_left_out(card, bundle):
 
 
 def test_every_launch_is_timed_and_none_outside(card):
-    """Events come in pairs around launches inside `timed`; kernels of one name add up."""
+    """Events come in pairs around launches inside `timed`, not around the delay; kernels of one name add up."""
     backend = TimedBackend("cuda:1")
     source = 'extern "C" __global__ void one(long long n, double *x) { if (n) x[0] += 1; }\n'
     source += 'extern "C" __global__ void two(long long n, double *x) { if (n) x[0] += 100; }\n'
@@ -115,9 +115,9 @@ def test_every_launch_is_timed_and_none_outside(card):
             backend.launch(module, kernel, 1, 1, (1, x))
         backend.launch(module, "one", 0, 1, (1, x))  # not started
 
-    found = kernel_seconds(backend, work, 3)
+    found = kernel_seconds(backend, work, 3, lambda: backend.launch(module, "two", 1, 1, (10, x)))
     assert list(found) == ["two", "one"] and all(seconds > 0 for seconds in found.values())
-    assert backend.to_host(x)[0] == 4 * 201 and card.events == 3 * 3 * 2
+    assert backend.to_host(x)[0] == 4 * 201 + 3 * 100 and card.events == 3 * 3 * 2
     work()
     assert card.events == 18
 

@@ -85,11 +85,21 @@ class TimedBackend(CupyBackend):
         return 1e-3 * float(self.xp.cuda.get_elapsed_time(start, stop))
 
 
-def kernel_seconds(backend: TimedBackend, start: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Median seconds of each kernel that `start` launches; it must launch them one by one, not as a CUDA graph."""
+def kernel_seconds(
+    backend: TimedBackend, start: Callable[[], object], repeats: int, delay: Callable[[], object] = lambda: None
+) -> dict[str, float]:
+    """Median seconds of each kernel that `start` launches; it must launch them one by one, not as a CUDA graph.
+
+    Args:
+        start: the work, which must not wait for the device before its last launch.
+        repeats: samples.
+        delay: keeps the device busy for longer than the host takes to launch everything. A device that is idle
+            passes the first event at once, and the time of the kernel would include that of its launch.
+    """
     start()  # warm: kernels loaded, work arrays allocated
     samples = []
     for _ in range(repeats):
+        delay()
         with backend.timed() as spans:
             start()
         samples.append(backend.launch_seconds(spans))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,22 @@ def measure_roofs(
         best = max(_round_rate(backend, module, kernel, n_blocks, out, seconds) for _ in range(samples))
         rates.append(1e-9 * per_round * n_blocks * _BLOCK * best)
     return Roofs(rates[0], rates[1], _copy_rate(backend, module, samples, largest), rates[2])
+
+
+def make_delay(backend: TimedBackend, seconds: float) -> Callable[[], None]:
+    """A launch that keeps the default stream busy for about `seconds` with one warp."""
+    module = backend.load(_SOURCE.read_text(encoding="ascii"), _SOURCE.name)
+    out = backend.allocate(32, np.float64)
+    rounds = 16
+    while True:
+        arguments = (rounds, 0.999, out)
+
+        def work(given: tuple[Any, ...] = arguments) -> None:
+            backend.launch(module, "chains_double", 1, 32, given)
+
+        if backend.event_seconds(work) >= seconds or rounds >= _MOST_ROUNDS:
+            return work
+        rounds *= 2
 
 
 def _round_rate(backend: TimedBackend, module: Any, kernel: str, n_blocks: int, out: Any, seconds: float) -> float:

@@ -15,7 +15,7 @@ from acegen.bench.cold import make_bundle, private_cache
 from acegen.bench.contenders import KernelContender
 from acegen.bench.cuda_card import describe_card
 from acegen.bench.cuda_clock import TimedBackend
-from acegen.bench.cuda_roofs import Roofs, measure_roofs
+from acegen.bench.cuda_roofs import Roofs, make_delay, measure_roofs
 from acegen.bench.cuda_sizes import PROPERTIES, SKIN, measure_frames, places_of
 from acegen.bench.machine import describe_machine
 from acegen.bench.measure import alternate
@@ -31,6 +31,7 @@ from acegen.runtime.model import Model
 
 SIZES = (512, 2048, 8192, 65_536, 262_144)
 KIND = "cuda"
+_DELAY = 0.04  # of the length of a sample: 2 ms, in which the host launches everything
 _SHARE = 0.8  # of the free memory that a size may be thought to need
 Record = dict[str, Any]
 
@@ -77,6 +78,7 @@ class _Bench:
     crystal: Crystal
     on_cpu: Model  # the C kernel of the first precision
     counts: dict[str, float]  # neighbours inside the cutoff and in the list, per atom
+    delay: Callable[[], None]  # see kernel_seconds
 
 
 def measure_on_device(wanted: Wanted, progress: Callable[[str], None] = lambda text: None) -> Record:
@@ -133,7 +135,8 @@ def _prepared(
     record["crystal"] = {**asdict(crystal), "rattle": wanted.rattle, "skin": SKIN}
     atoms = build_structure(on_cpu.species, crystal, wanted.cpu_atoms, rattle=wanted.rattle)
     counts = mean_neighbours(on_cpu, GraphBatch.from_atoms(atoms, on_cpu, skin=SKIN))
-    return _Bench(wanted, backend, roofs, record, progress, scratch, folders, crystal, on_cpu, counts)
+    delay = make_delay(backend, _DELAY * wanted.seconds)
+    return _Bench(wanted, backend, roofs, record, progress, scratch, folders, crystal, on_cpu, counts, delay)
 
 
 def _measure_precision(bench: _Bench, precision: str) -> None:
@@ -145,6 +148,7 @@ def _measure_precision(bench: _Bench, precision: str) -> None:
     _compare(bench, model, search)
     for size in wanted.sizes:
         progress(f"{precision}, {size:,} atoms")
+        model.program.forget()  # work arrays of the last size
         needed = model.memory_bytes(size, round(size * bench.counts["listed"]), PROPERTIES)
         free = bench.backend.free_bytes()
         if needed > _SHARE * free:
@@ -179,9 +183,10 @@ def _compiled(bench: _Bench, precision: str) -> CudaModel:
 
 def _append(bench: _Bench, where: str, model: CudaModel, search: NeighbourSearch, frames: list[Any]) -> None:
     """Measure a batch and append it to the record; what goes wrong becomes a note, for other sizes may do."""
+    wanted = bench.wanted
     too_much: tuple[type[BaseException], ...] = (InputError, *bench.backend.out_of_memory)
     try:
-        run = measure_frames(bench.backend, model, search, frames, bench.wanted.repeats, bench.wanted.seconds)
+        run = measure_frames(bench.backend, model, search, frames, wanted.repeats, bench.delay, wanted.seconds)
     except too_much as error:
         n_atoms = sum(len(atoms) for atoms in frames)
         bench.record["notes"].append(f"{n_atoms:,} atoms, {model.precision}: {error}: left out")

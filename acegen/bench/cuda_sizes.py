@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ def measure_frames(
     search: NeighbourSearch,
     frames: Sequence[Any],
     repeats: int,
+    delay: Callable[[], None],
     seconds: float = 0.05,
 ) -> Run:
     """Everything about one batch, numbers ready for JSON; microseconds are per atom, medians unless named otherwise.
@@ -47,10 +48,11 @@ def measure_frames(
         search: of the same device.
         frames: ASE structures of one batch.
         repeats: samples of everything.
+        delay: of `kernel_seconds`.
         seconds: length of a sample.
     """
     with backend.active():
-        return _measured(backend, model, search, frames, repeats, seconds)
+        return _measured(backend, model, search, frames, repeats, delay, seconds)
 
 
 def _measured(
@@ -59,6 +61,7 @@ def _measured(
     search: NeighbourSearch,
     frames: Sequence[Any],
     repeats: int,
+    delay: Callable[[], None],
     seconds: float = 0.05,
 ) -> Run:
     model.program.forget()
@@ -70,10 +73,11 @@ def _measured(
     memory = backend.used_bytes() - before
     del held
     n_atoms, to_us = graph.n_atoms, 1e6 / max(1, graph.n_atoms)
-    # A graph that nothing is kept for has its launches started one by one.
-    kernels = kernel_seconds(
-        backend, lambda: model.evaluate(graph.with_positions(graph.positions), PROPERTIES), repeats
-    )
+
+    def launched() -> None:  # a graph that nothing is kept for has its launches started one by one
+        model.evaluate(graph.with_positions(graph.positions), PROPERTIES)
+
+    kernels = kernel_seconds(backend, launched, repeats, delay)
     whole, calls = wall_samples(backend, lambda: model.evaluate(graph, PROPERTIES), repeats, seconds)
     lists = _list_seconds(backend, model, search, places, moving, repeats, seconds)
     evaluate, alone = statistics.median(whole), sum(kernels.values())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from acegen.fitting.reference import Reference, compositions
 from acegen.fitting.structures import VOIGT, Structure
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
@@ -42,26 +43,26 @@ class Comparison:
     virial: FloatArray  # [0 or 6, 2] eV per atom
 
 
-def compare(
-    model: Model, structures: Sequence[Structure], done: Callable[[int], None] = lambda number: None
-) -> list[Comparison]:
-    """Evaluate the model on all structures; `done` is told how many are."""
+def compare(model: Model, structures: Sequence[Structure], reference: Reference | None = None) -> list[Comparison]:
+    """Evaluate the model on all structures; reference energies, where given, are added to its energies."""
     found: list[Comparison] = []
     for batch in batches(structures):
         graph = GraphBatch.from_atoms([structure.atoms for structure in batch], model)
         out = model.evaluate(graph, ("energy", "forces", "virial"))
+        energies = out.energy
+        if reference is not None:
+            energies = energies + reference.of(compositions(batch, model.species))
         for k, structure in enumerate(batch):
             part = slice(int(graph.first_atom[k]), int(graph.first_atom[k + 1]))
             virial = 0.5 * (out.virial[k] + out.virial[k].T)
             found.append(
                 Comparison(
                     structure,
-                    _beside(structure.energy, out.energy[k], structure.n_atoms),
+                    _beside(structure.energy, energies[k], structure.n_atoms),
                     _beside(structure.forces, out.forces[part]),
                     _beside(structure.virial, np.array([virial[a, b] for a, b in VOIGT]), structure.n_atoms),
                 )
             )
-        done(len(found))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,24 +18,22 @@ from acegen.runtime.model import Model
 
 _MOST, _FEWEST = 200, 6  # structures compared, spread over all; fewer say nothing
 _CLEAR = 0.9  # correlation from which a factor means something
-_LOW, _HIGH = 0.6, 1.0 / 0.6
-_UNITS = {
+_USUAL = 6.0  # what few structures may well be wrong by; no mistake of units is smaller
+_ENERGY_UNITS = {
+    13.606: "1 Rydberg is 13.6 eV",
+    23.061: "1 eV is 23.1 kcal/mol",
     27.211: "1 Hartree is 27.2 eV",
     51.422: "1 Hartree/bohr is 51.4 eV/angstrom",
-    1.8897: "1 angstrom is 1.89 bohr",
-    23.061: "1 eV is 23.1 kcal/mol",
     96.485: "1 eV is 96.5 kJ/mol",
-    13.606: "1 Rydberg is 13.6 eV",
     1000.0: "1 eV is 1000 meV",
-    160.22: "1 eV/angstrom^3 is 160 GPa",
-    1602.2: "1 eV/angstrom^3 is 1602 kB",
 }
+_STRESS_UNITS = {160.22: "1 eV/angstrom^3 is 160 GPa", 1602.2: "1 eV/angstrom^3 is 1602 kB"}
 
 
 def unit_mistakes(model: Model, structures: Sequence[Structure], factors: Factors, gamma: FloatArray) -> list[str]:
-    """Sentences for energies or virials that are a clear multiple of what the forces say.
+    """Sentences for energies and virials that are a clear multiple of what the forces say.
 
-    The weights of the model are replaced.
+    Energies are predicted from the forces, virials from forces and energies. The weights of the model are replaced.
     """
     forces = factors.by_label["forces"]
     labelled = [one for one in structures if one.energy is not None or one.virial is not None]
@@ -43,8 +41,11 @@ def unit_mistakes(model: Model, structures: Sequence[Structure], factors: Factor
         return []
     chosen = labelled[:: max(1, len(labelled) // _MOST)]
     model.weights = as_weights(model, solve(forces, gamma, Settings()).parameters)
-    compared = compare(model, chosen)
-    found = (_energies(compared, model.species), _virials(compared))
+    found = [_energies(compare(model, chosen), model.species)]
+    if factors.by_label["virial"].n_rows:
+        both = forces if found[0] else factors.joined(("energy", "forces"))
+        model.weights = as_weights(model, solve(both, gamma, Settings()).parameters)
+        found.append(_virials(compare(model, chosen)))
     return [text for text in found if text is not None]
 
 
@@ -63,7 +64,7 @@ def _energies(compared: Sequence[Comparison], species: Sequence[str]) -> str | N
         return None
     return (
         f"{own[0].structure.frame.source}: the energies vary {slope:.3g} times as much as the forces say: are they in "
-        f"eV, and the forces in eV/angstrom?{_hint(slope)}"
+        f"eV, and the forces in eV/angstrom?{_hint(slope, _ENERGY_UNITS)}"
     )
 
 
@@ -80,7 +81,7 @@ def _virials(compared: Sequence[Comparison]) -> str | None:
         sign = ""
     return (
         f"{own[0].structure.frame.source}: the stresses or virials are {abs(slope):.3g} times what the forces "
-        f"say{sign}: are they in eV/angstrom^3 (stress) or eV (virial)?{_hint(slope)}"
+        f"say{sign}: are they in eV/angstrom^3 (stress) or eV (virial)?{_hint(slope, _STRESS_UNITS)}"
     )
 
 
@@ -94,10 +95,11 @@ def _factor(pairs: FloatArray) -> float | None:
     if abs(product) < _CLEAR * np.sqrt(own * other):
         return None
     slope = product / other
-    return None if _LOW < slope < _HIGH else slope
+    return None if 1.0 / _USUAL < slope < _USUAL else slope
 
 
-def _hint(slope: float) -> str:
+def _hint(slope: float, units: Mapping[float, str]) -> str:
+    """The unit whose factor is near, in brackets."""
     size = max(abs(slope), 1.0 / abs(slope))
-    near = min(_UNITS, key=lambda unit: abs(np.log(size / unit)))
-    return f" ({_UNITS[near]})" if abs(np.log(size / near)) < 0.15 else ""
+    near = min(units, key=lambda unit: abs(np.log(size / unit)))
+    return f" ({units[near]})" if abs(np.log(size / near)) < 0.15 else ""

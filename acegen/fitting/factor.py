@@ -48,17 +48,18 @@ class Factor:
         """Square of the part of y that no parameters reach."""
         return float(self.triangle[-1, -1] ** 2)
 
-    def add(self, rows: FloatArray, target: FloatArray) -> None:
-        """Take in rows [m, p] and their target [m].
+    def add(self, rows: FloatArray, target: FloatArray, weights: FloatArray | None = None) -> None:
+        """Take in rows [m, p] and their target [m], each times its weight [m].
 
         Raises:
             InputError: not finite.
         """
         if not len(rows):
             return
+        scale = np.ones(len(rows)) if weights is None else weights
         block = np.empty((len(rows), self.n_parameters + 1), order="F")
-        block[:, :-1] = rows
-        block[:, -1] = target
+        np.multiply(rows, scale[:, None], out=block[:, :-1])
+        np.multiply(target, scale, out=block[:, -1])
         self._absorb(block)
         self.n_rows += len(rows)
 

@@ -91,7 +91,7 @@ def fit(
     weighting.check_kinds(labelled.train)
     reference = reference_energies(labelled.train, basis, settings.e0, "reference_energies" in top_keys(path))
     say("compile the basis", 0.02)
-    model = working_model(path, basis, reference, threads)
+    model = working_model(path, basis, threads)
     kept = None if partial is None else Path(partial).expanduser()
     task = _Task(path, basis, model, labelled, reference, weighting, settings, kept, say)
     return _solved(task, _factors(task))
@@ -126,11 +126,10 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     task.say("choose the active set", 0.93)
     inverses = choose_active_sets(model, labelled.train) if settings.active_set else ()
     task.say("measure the errors", 0.97)
-    compared = {"train": compare(model, labelled.train)}
+    compared = {"train": compare(model, labelled.train, task.reference)}
     if labelled.test:
-        compared[labelled.test_name] = compare(model, labelled.test)
+        compared[labelled.test_name] = compare(model, labelled.test, task.reference)
     return Fitted(
-        model=model,
         spec=task.spec,
         spec_path=task.spec_path,
         weights=weights,
@@ -144,6 +143,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
         comparisons=compared,
         weighting=task.weighting,
         settings=settings,
+        threads=model.threads,
         partial=task.partial,
     )
 

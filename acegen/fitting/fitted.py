@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from acegen.fitting.reference import Reference
 from acegen.fitting.settings import Settings
 from acegen.fitting.weighting import Weighting
 from acegen.fitting.working import copy_radial_weights, reference_mapping
+from acegen.loader import load
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
 from acegen.spec.model import BasisSpec
@@ -28,7 +30,6 @@ from acegen.spec.text import with_keys
 class Fitted:
     """A fitted model in memory; `save` keeps it."""
 
-    model: Model  # double precision; evaluates, and makes an ASE calculator
     spec: BasisSpec
     spec_path: Path
     weights: tuple[FloatArray, ...]  # [species] [n_functions] eV
@@ -42,7 +43,18 @@ class Fitted:
     comparisons: dict[str, list[Comparison]] = field(repr=False)
     weighting: Weighting
     settings: Settings
+    threads: int | None = None
     partial: Path | None = None  # state on disk, of no use once the model is saved
+    _model: Model | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> Model:
+        """The model with these weights: evaluates, and makes an ASE calculator. Compiled when first asked for."""
+        if self._model is None:
+            with tempfile.TemporaryDirectory(prefix="acegen-fit-") as scratch:
+                path = self._write(Path(scratch) / self.spec.name)[0]
+                self._model = load(path, "cpu", None, self.threads)
+        return self._model
 
     def save(self, path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
         """Write <path>.yaml (the specification with these weights), <path>.npz (all numbers) and <path>.json (report).
@@ -55,8 +67,15 @@ class Fitted:
         Raises:
             InputError: the folder cannot be written.
         """
-        spec_file, arrays_file, report_file = files_of(path)
         check_writable(path)
+        files = self._write(Path(path))
+        if self.partial is not None:
+            self.partial.unlink(missing_ok=True)
+        return files
+
+    def _write(self, path: Path) -> tuple[Path, Path, Path]:
+        """The three files, the specification last."""
+        spec_file, arrays_file, report_file = files_of(path)
         text = with_keys(
             self.spec_path,
             {
@@ -74,8 +93,6 @@ class Fitted:
             file.write((json.dumps(self.report(), indent=1, allow_nan=False) + "\n").encode())
         with written_aside(spec_file) as file:
             file.write(text.encode())
-        if self.partial is not None:
-            self.partial.unlink(missing_ok=True)
         return spec_file, arrays_file, report_file
 
     def arrays(self) -> dict[str, np.ndarray]:

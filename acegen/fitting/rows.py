@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from acegen.fitting.factor import Factor
 from acegen.fitting.reference import Reference, compositions
 from acegen.fitting.structures import Structure
 from acegen.fitting.weighting import Weighting
-from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.model import Model
 
@@ -39,23 +38,6 @@ class Factors:
             if self.by_label[label].n_rows:
                 total.join(self.by_label[label])
         return total
-
-
-@dataclass(slots=True)
-class _Rows:
-    """Weighted rows of one label in one block."""
-
-    rows: list[FloatArray] = field(default_factory=list)
-    target: list[FloatArray] = field(default_factory=list)
-
-    def add(self, rows: FloatArray, target: FloatArray, weight: float) -> None:
-        if weight > 0.0:
-            self.rows.append(rows * weight)
-            self.target.append(target * weight)
-
-    def into(self, factor: Factor) -> None:
-        if self.rows:
-            factor.add(np.concatenate(self.rows), np.concatenate(self.target))
 
 
 def blocks(structures: Sequence[Structure], n_parameters: int, most_bytes: int) -> list[slice]:
@@ -92,29 +74,34 @@ def _absorb(
     model: Model, structures: Sequence[Structure], reference: Reference, weighting: Weighting, factors: Factors
 ) -> None:
     """Rows of one block, weighted, into the factors."""
-    wanted = tuple(
-        label for label in LABELS if any(_weight(structure, label, weighting) > 0.0 for structure in structures)
-    )
+    weights = {label: np.array([_weight(one, label, weighting) for one in structures]) for label in LABELS}
+    wanted = tuple(label for label in LABELS if weights[label].any())
     if not wanted:
         return
     graph = GraphBatch.from_atoms([structure.atoms for structure in structures], model)
     design = model.design(graph, properties=wanted)
     base = reference.of(compositions(structures, model.species))
-    collected = {label: _Rows() for label in wanted}
-    for k, structure in enumerate(structures):
-        for label, rows in collected.items():
-            weight = _weight(structure, label, weighting)
-            if label == "energy" and structure.energy is not None:
-                rows.add(design.energy[k : k + 1], np.array([structure.energy - base[k]]), weight)
-            elif label == "forces" and structure.forces is not None:
-                part = slice(int(graph.first_atom[k]), int(graph.first_atom[k + 1]))
-                own = design.forces[part].reshape(-1, design.forces.shape[-1])
-                rows.add(own, structure.forces.reshape(-1), weight)
-            elif label == "virial" and structure.virial is not None:
-                rows.add(design.virial[k], structure.virial, weight)
-    for label, rows in collected.items():
+    targets = {
+        "energy": [
+            None if one.energy is None else np.array([one.energy - e0])
+            for one, e0 in zip(structures, base, strict=True)
+        ],
+        "forces": [one.forces for one in structures],
+        "virial": [one.virial for one in structures],
+    }
+    sizes = {"energy": np.ones(len(structures), int), "forces": 3 * np.diff(graph.first_atom)}
+    sizes["virial"] = 6 * sizes["energy"]
+    for label in wanted:
+        rows = getattr(design, label).reshape(-1, model.n_parameters)
+        scale = np.repeat(weights[label], sizes[label])
+        labels = zip(targets[label], sizes[label], strict=True)
+        target = np.concatenate([np.zeros(size) if one is None else one.reshape(-1) for one, size in labels])
+        used = scale > 0.0
         try:
-            rows.into(factors.by_label[label])
+            if used.all():
+                factors.by_label[label].add(rows, target, scale)
+            else:
+                factors.by_label[label].add(rows[used], target[used], scale[used])
         except InputError as error:
             raise InputError(f"{structures[0].frame.place} and the {len(structures) - 1} after it: {error}") from error
 

@@ -186,5 +186,5 @@ def _list(values: Iterable[float]) -> str:
 
 def _number(value: float) -> str:
     """Shortest text that reads back as the same double, with the dot that YAML wants in floats."""
-    text = repr(value)
+    text = repr(value if isinstance(value, int) else float(value))
     return text.replace("e", ".0e") if "e" in text and "." not in text else text
