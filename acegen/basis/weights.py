@@ -3,6 +3,7 @@
 A weights file (.npz) holds `weights_0`, `weights_1`, ... per species, [n_functions, n_densities] (or [n_functions]
 for one density), many-body rows first and then pair rows; or, for linear models, the one array `parameters`:
 [B of species 0 | B of species 1 | ... | pair of species 0 | ...].
+Active sets and committees may be in the same file, see `acegen.basis.kept`.
 
 Random weights.  From a Philox stream of (seed, species), w[b, p] = scale * AMPLITUDE * g / (sqrt(n_order) *
 order * SPREAD^(order-1)), g standard normal, n_order the number of rows of that correlation order.  The constants
