@@ -139,6 +139,8 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
             peak.sample()
         work = None if potential is None else multiply_adds(potential, graph)
         record["runs"].append(_run(model, graph, timings, work))
+        if compared is not None and compared.results:
+            record["runs"][-1]["ace_jax_difference"] = _difference(compared, ours.rows)
     record["bandwidth"] = {level: round(rate, 1) for level, rate in read_bandwidth().items()}
     record["peak"] = round(peak.best["float64"], 2)
     for run in record["runs"]:
@@ -169,11 +171,17 @@ def _peer(
     peer = stack.enter_context(PeerProcess("ace-jax", wanted.peer_python, fields, request.arrays))
     note = f"{graph.n_atoms} atoms: ace-jax has {request.note}"
     if request.same:
-        pairs = [(peer.results[name], getattr(rows, name)) for name in ROWS]
-        worst = max(float(np.abs(theirs - mine).max() / np.abs(mine).max()) for theirs, mine in pairs)
-        note += f", largest difference of its rows {worst:.1e}"
+        note += f", largest difference of its rows {_difference(peer, rows):.1e}"
+    else:
+        peer.results.clear()  # nothing to compare
     record["notes"].append(note)
     return peer
+
+
+def _difference(peer: PeerProcess, rows: Design) -> float:
+    """Largest difference of the peer's rows, relative to the largest number of each kind."""
+    pairs = [(peer.results[name], getattr(rows, name)) for name in ROWS]
+    return max(float(np.abs(theirs - mine).max() / np.abs(mine).max()) for theirs, mine in pairs)
 
 
 def _run(model: Model, graph: GraphBatch, timings: list[Timing], work: int | None) -> Record:
