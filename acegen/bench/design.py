@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import acegen
 from acegen.bench.bandwidth import read_bandwidth
 from acegen.bench.contenders import Contender, Seconds
 from acegen.bench.machine import describe_machine
@@ -25,6 +24,7 @@ from acegen.bench.peer_requests import make_request
 from acegen.bench.peers import PeerProcess
 from acegen.bench.structures import build_structure, choose_crystal
 from acegen.inputs import SUFFIXES, read_input
+from acegen.loader import load
 from acegen.potential import Potential
 from acegen.runtime.design import ROWS, Design
 from acegen.runtime.graph import GraphBatch
@@ -111,7 +111,7 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
         AcegenError: bad input, a potential without forward mode, no compiler, a peer that is not installed.
     """
     progress("compile")
-    model = acegen.load(wanted.source, precision="float64", threads=1)
+    model = load(wanted.source, precision="float64", threads=1)
     begin = time.perf_counter()
     model.design_kernel  # noqa: B018  (built at first use)
     record: Record = {
