@@ -43,7 +43,7 @@ NOT_SINGLE = {
     **dict.fromkeys(("core_underflow", "odd_rcut_bins", "unsorted_elements", "si_o", "order5", "splined"), 3.0),
     **dict.fromkeys(("linear_cu", "linear_si", "synthetic_s"), 2.0),
     "fs_shifted_negative_rho": 30.0,  # sharp embedding
-    PUBLISHED: 300.0,  # sums of 1e5 eV cancel to 1 eV
+    PUBLISHED: 20.0,  # sums of 1e5 eV cancel to 1 eV
 }
 
 

@@ -278,7 +278,10 @@ def test_odd_structures(case: Case, name: str, device: str) -> None:
 
 
 def test_many_tiny_structures(case: Case, name: str, device: str) -> None:
-    """1,000 pairs of atoms at all distances in one batch."""
+    """1,000 pairs of atoms at all distances in one batch.
+
+    Some come near a zero of the density, where embeddings may be sharp: derivatives are held to the limit of the zoo.
+    """
     stream = np.random.Generator(np.random.Philox(12))
     reach = 1.1 * case.model.cutoff
     symbols = itertools.cycle(itertools.product(case.model.species, repeat=2))
@@ -286,7 +289,8 @@ def test_many_tiny_structures(case: Case, name: str, device: str) -> None:
     pairs = [ase.Atoms(next(symbols), [(0, 0, 0), (stream.uniform(near, reach), 0, 0)]) for _ in range(1000)]
     graph = GraphBatch.from_atoms(pairs, case.model)
     errors = deviations(case.run(graph), expected(case.model, graph))
-    assert all(error <= DOUBLE_LIMIT for error in errors.values()), errors
+    assert max(errors[key] for key in ("energy", "energies", "basis")) <= DOUBLE_LIMIT, errors
+    assert max(errors.values()) <= FORCE_LIMIT, errors
 
 
 @pytest.mark.parametrize("name", ["W-small-s1", "cuau"])

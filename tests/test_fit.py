@@ -248,7 +248,7 @@ acegen.fit(
 """
 
 
-@pytest.mark.parametrize("moment", ["state 1", "state 5", "model.npz", "model.json", "model.yaml"])
+@pytest.mark.parametrize("moment", ["state 5", "model.npz", "model.yaml"])
 def test_killed_fit_leaves_a_state_or_a_whole_model(
     spec_file: Path, frames: list[ase.Atoms], tmp_path: Path, moment: str
 ) -> None:
@@ -263,7 +263,7 @@ def test_killed_fit_leaves_a_state_or_a_whole_model(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     if files[0].exists():
         assert [file.read_bytes() for file in files] == before
-    assert (tmp_path / "model.partial").exists() == (moment != "state 1")
+    assert (tmp_path / "model.partial").exists()
     for name in os.listdir(tmp_path):
         if name.startswith("."):
             (tmp_path / name).unlink()  # what was being written aside
