@@ -214,6 +214,8 @@ def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
         model.design(cluster(model), "energy", out=rows)
     with pytest.raises(InputError, match="out: expected an array forces"):
         model.design(cluster(model), "forces", out=rows)
+    with pytest.raises(InputError, match="structure 1: energy not finite; its atoms 0 and 1 are 0 angstrom apart"):
+        model.design([cluster(model), ase.Atoms(["Si", "Si"], positions=np.zeros((2, 3)))])
     embedded = kernels(write_spec(spec_folder, "embedded"))
     with pytest.raises(InputError, match="not linear in its basis functions"):
         embedded.design(cluster(embedded))
