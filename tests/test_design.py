@@ -4,6 +4,8 @@ number of threads."""
 
 from __future__ import annotations
 
+import platform
+import shlex
 from pathlib import Path
 
 import ase
@@ -16,6 +18,7 @@ from zoo import zoo_file
 
 import acegen
 from acegen import GraphBatch
+from acegen.build.cc import find_compiler
 from acegen.errors import InputError
 from acegen.inputs import read_input
 from acegen.runtime.design import Design
@@ -167,6 +170,23 @@ def test_edges_in_the_callers_order(model: Model) -> None:
     assert worst(found, plain[order]) <= 1e-12
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets of x86-64")
+@pytest.mark.parametrize("width", [16, 64])
+def test_vectors_of_other_widths(
+    spec_folder: Path, kernels: Kernels, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """Two and eight lanes give the numbers of the default width."""
+    path = write_spec(spec_folder, "solid")
+    model = kernels(path)
+    graph = GraphBatch.from_atoms([lattice(model, (1, 2, 1), 2), lattice(model, (2, 3, 2), 3)], model)
+    rows, gradients = model.design(graph), model.evaluate(graph, "basis_gradients").basis_gradients
+    monkeypatch.setenv("ACEGEN_CC", f"{shlex.join(find_compiler().command)} -DVEC_BYTES={width} -Wno-psabi")
+    other = Model(model.manifest, model.kernel, "float64", 1, origin=(kernels.bundle(path),))
+    found = other.design(graph)
+    assert worst(found.forces, rows.forces) <= 1e-12 and worst(found.virial, rows.virial) <= 1e-12
+    assert worst(other.evaluate(graph, "basis_gradients").basis_gradients, gradients) <= 1e-12
+
+
 def test_a_linear_pace_potential(shared: Path, kernels: Kernels) -> None:
     """The B-functions of a potential file whose embedding is linear: their derivatives add up to its own."""
     path = zoo_file(shared, "W-small-s1")
@@ -194,6 +214,8 @@ def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
         model.design(cluster(model), "energy", out=rows)
     with pytest.raises(InputError, match="out: expected an array forces"):
         model.design(cluster(model), "forces", out=rows)
+    with pytest.raises(InputError, match="structure 1: energy not finite; its atoms 0 and 1 are 0 angstrom apart"):
+        model.design([cluster(model), ase.Atoms(["Si", "Si"], positions=np.zeros((2, 3)))])
     embedded = kernels(write_spec(spec_folder, "embedded"))
     with pytest.raises(InputError, match="not linear in its basis functions"):
         embedded.design(cluster(embedded))

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import acegen
 from acegen.bench.bandwidth import read_bandwidth
 from acegen.bench.contenders import Contender, Seconds
 from acegen.bench.machine import describe_machine
@@ -25,6 +24,7 @@ from acegen.bench.peer_requests import make_request
 from acegen.bench.peers import PeerProcess
 from acegen.bench.structures import build_structure, choose_crystal
 from acegen.inputs import SUFFIXES, read_input
+from acegen.loader import load
 from acegen.potential import Potential
 from acegen.runtime.design import ROWS, Design
 from acegen.runtime.graph import GraphBatch
@@ -111,7 +111,7 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
         AcegenError: bad input, a potential without forward mode, no compiler, a peer that is not installed.
     """
     progress("compile")
-    model = acegen.load(wanted.source, precision="float64", threads=1)
+    model = load(wanted.source, precision="float64", threads=1)
     begin = time.perf_counter()
     model.design_kernel  # noqa: B018  (built at first use)
     record: Record = {
@@ -139,6 +139,8 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
             peak.sample()
         work = None if potential is None else multiply_adds(potential, graph)
         record["runs"].append(_run(model, graph, timings, work))
+        if compared is not None and compared.results:
+            record["runs"][-1]["ace_jax_difference"] = _difference(compared, ours.rows)
     record["bandwidth"] = {level: round(rate, 1) for level, rate in read_bandwidth().items()}
     record["peak"] = round(peak.best["float64"], 2)
     for run in record["runs"]:
@@ -169,11 +171,17 @@ def _peer(
     peer = stack.enter_context(PeerProcess("ace-jax", wanted.peer_python, fields, request.arrays))
     note = f"{graph.n_atoms} atoms: ace-jax has {request.note}"
     if request.same:
-        pairs = [(peer.results[name], getattr(rows, name)) for name in ROWS]
-        worst = max(float(np.abs(theirs - mine).max() / np.abs(mine).max()) for theirs, mine in pairs)
-        note += f", largest difference of its rows {worst:.1e}"
+        note += f", largest difference of its rows {_difference(peer, rows):.1e}"
+    else:
+        peer.results.clear()  # nothing to compare
     record["notes"].append(note)
     return peer
+
+
+def _difference(peer: PeerProcess, rows: Design) -> float:
+    """Largest difference of the peer's rows, relative to the largest number of each kind."""
+    pairs = [(peer.results[name], getattr(rows, name)) for name in ROWS]
+    return max(float(np.abs(theirs - mine).max() / np.abs(mine).max()) for theirs, mine in pairs)
 
 
 def _run(model: Model, graph: GraphBatch, timings: list[Timing], work: int | None) -> Record:

@@ -19,7 +19,7 @@ from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Scratch, pointer, shape_of
 
 ROWS = ("energy", "forces", "virial")
-VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
+_INPUTS = DESIGN[: len(DESIGN) - len(ROWS) - 3]  # what describes the graph; outputs, threads and workspace follow
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +102,11 @@ class DesignKernel:
             "n_parameters": self.n_parameters,
             "n_basis": self.n_basis,
         }
-        ready = {**sizes, "n_threads": n_threads, "workspace_bytes": scratch.n_bytes, "workspace": scratch.pointer}
-        arguments = []
-        for argument in table:
-            if argument.name in ready:
-                arguments.append(ready[argument.name])
-                continue
-            holder = graph if argument.intent == "in" else out
-            array = holder[argument.name] if isinstance(holder, dict) else getattr(holder, argument.name)
+        arguments = [*_inputs(graph, sizes)]
+        for argument in table[len(arguments) : -3]:
+            array = out[argument.name] if isinstance(out, dict) else getattr(out, argument.name)
             arguments.append(pointer(f"{self.name}_{verb}", argument, array, sizes))
-        code = function(*arguments)
+        code = function(*arguments, n_threads, scratch.pointer, scratch.n_bytes)
         if code != 0:
             raise LoadError(f"{self.name}_{verb}: the kernel returned {code} (1: workspace too small, 2: species)")
 
@@ -119,6 +114,20 @@ class DesignKernel:
         """Shapes of the rows of `graph`."""
         sizes = {"n_systems": graph.n_systems, "n_atoms": graph.n_atoms, "n_parameters": self.n_parameters}
         return {argument.name: shape_of(argument, sizes) for argument in DESIGN if argument.name in ROWS}
+
+
+def _inputs(graph: GraphBatch, sizes: dict[str, int]) -> tuple[Any, ...]:
+    """The arguments that describe a graph, the same for both functions; checked once for the arrays it has."""
+    arrays = [getattr(graph, argument.name) for argument in _INPUTS]
+    known = graph.prepared.get("design_inputs")
+    if known is not None and all(old is new for old, new in zip(known[0], arrays, strict=True)):
+        return known[1]  # type: ignore[no-any-return]
+    ready = tuple(
+        pointer("graph", argument, array, sizes) if argument.shape else array
+        for argument, array in zip(_INPUTS, arrays, strict=True)
+    )
+    graph.prepared["design_inputs"] = arrays, ready
+    return ready
 
 
 def checked_rows(properties: str | Iterable[str]) -> tuple[str, ...]:

@@ -129,7 +129,8 @@ class Model(LoadedModel):
             Rows in the order of `parameter_slices`; reference energies and core repulsion are not in them.
 
         Raises:
-            InputError: no linear model, unknown property or element, an array that does not fit.
+            InputError: no linear model, unknown property or element, an array that does not fit, two atoms at one
+                place (seen where energy or virial rows are asked for).
         """
         names = checked_rows(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
@@ -137,6 +138,11 @@ class Model(LoadedModel):
         rows = new_design(kernel.shapes(batch), names, out)
         n_threads, scratch = self._prepare_design(batch)
         kernel.rows(batch, rows, n_threads, scratch)
+        small = (
+            rows.energy if rows.energy is not None else rows.virial
+        )  # B is not finite where two atoms are at one place
+        if small is not None:
+            check_finite(batch, {"energy": small})
         return rows
 
     def design_blocks(
