@@ -169,7 +169,7 @@ def test_the_same_fit_writes_the_same_bytes(spec_file: Path, frames: list[ase.At
     written = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        found = acegen.fit(spec_file, frames, holdout=0.2, seed=3, solver="ard")
+        found = acegen.fit(spec_file, frames, holdout=0.2, seed=3)
         written.append([file.read_bytes() for file in found.save(tmp_path / name / "model.yaml")])
     assert written[0] == written[1]
 
@@ -191,7 +191,7 @@ class Interrupted(Exception):
     """Raised by the progress of a fit that is to stop."""
 
 
-@pytest.mark.parametrize("after", [1, 4, 9])
+@pytest.mark.parametrize("after", [1, 4])
 def test_interrupted_fit_goes_on_to_the_same_bits(
     spec_file: Path, frames: list[ase.Atoms], tmp_path: Path, after: int
 ) -> None:
@@ -200,15 +200,15 @@ def test_interrupted_fit_goes_on_to_the_same_bits(
     choices: dict[str, Any] = {"block_bytes": 1, "save_every": 0.0, "active_set": False}
 
     def stop(text: str, fraction: float) -> None:
-        if text == f"rows of structure {after + 1} of 14":
+        if text == f"rows of structure {after + 1} of 6":
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        acegen.fit(spec_file, frames, partial=partial, progress=stop, **choices)
+        acegen.fit(spec_file, frames[:6], partial=partial, progress=stop, **choices)
     told: list[str] = []
-    resumed = acegen.fit(spec_file, frames, partial=partial, progress=lambda text, _: told.append(text), **choices)
-    assert next(text for text in told if text.startswith("rows")) == f"rows of structure {after} of 14"
-    whole = acegen.fit(spec_file, frames, **choices)
+    resumed = acegen.fit(spec_file, frames[:6], partial=partial, progress=lambda text, _: told.append(text), **choices)
+    assert next(text for text in told if text.startswith("rows")) == f"rows of structure {after} of 6"
+    whole = acegen.fit(spec_file, frames[:6], **choices)
     for mine, other in zip(resumed.weights + resumed.committee, whole.weights + whole.committee, strict=True):
         np.testing.assert_array_equal(mine, other)
     resumed.save(tmp_path / "model")
@@ -218,13 +218,13 @@ def test_interrupted_fit_goes_on_to_the_same_bits(
 def test_state_of_other_structures_is_not_taken(spec_file: Path, frames: list[ase.Atoms], tmp_path: Path) -> None:
     partial = tmp_path / "model.partial"
     choices: dict[str, Any] = {"block_bytes": 1, "save_every": 0.0, "active_set": False, "partial": partial}
-    acegen.fit(spec_file, frames, **choices)
+    acegen.fit(spec_file, frames[:6], **choices)
     for changed in ({"weights": {"default": {"E": 10.0}}}, {"e0": "lsq"}):
         told: list[str] = []
-        acegen.fit(spec_file, frames, progress=lambda text, _, told=told: told.append(text), **choices, **changed)
-        assert "rows of structure 1 of 14" in told
+        acegen.fit(spec_file, frames[:6], progress=lambda text, _, told=told: told.append(text), **choices, **changed)
+        assert "rows of structure 1 of 6" in told
     partial.write_bytes(b"PK not really")
-    acegen.fit(spec_file, frames, **choices)
+    acegen.fit(spec_file, frames[:6], **choices)
 
 
 _FIT = """
@@ -253,12 +253,13 @@ def test_killed_fit_leaves_a_state_or_a_whole_model(
     spec_file: Path, frames: list[ase.Atoms], tmp_path: Path, moment: str
 ) -> None:
     """SIGKILL at any rename, an older model being there: its specification never stands beside other arrays."""
-    write(tmp_path / "train.xyz", frames)
+    write(tmp_path / "train.xyz", frames[:6])
     older = acegen.fit(spec_file, frames[:3], active_set=False)
     files = older.save(tmp_path / "model")
     before = [file.read_bytes() for file in files]
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     killed = subprocess.run(
-        [sys.executable, "-c", _FIT, moment, str(spec_file)], cwd=tmp_path, capture_output=True, check=False
+        [sys.executable, "-c", _FIT, moment, str(spec_file)], cwd=tmp_path, capture_output=True, check=False, env=alone
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     if files[0].exists():

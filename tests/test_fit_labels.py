@@ -110,7 +110,7 @@ def test_frames_of_one_file_are_named_by_it_and_their_number(tmp_path: Path) -> 
     first.info["energy"], second.info["energy"] = 1.0, 2.0
     write(path, [first, second])
     frames = read_frames([path, path], "train")
-    assert [frame.place for frame in frames[:2]] == ["two.xyz: frame 0", "two.xyz: frame 1"]
+    assert [frame.place for frame in frames[:2]] == [f"{path}: frame 0", f"{path}: frame 1"]
     path.write_text(path.read_text() + "4\nnot a structure\n")
     with pytest.raises(InputError, match=r"two.xyz: frame .*not a structure that ASE reads"):
         read_frames(path, "train")
@@ -197,3 +197,19 @@ def test_labels_of_another_size_are_suspected(atoms: ase.Atoms, message: str) ->
 def test_elements_never_seen_are_named() -> None:
     (found,) = suspicions(labelled([spoiled(), spoiled()]), ("Cu", "Au"))
     assert found.startswith("Au: in the specification, but in no training structure")
+
+
+def test_published_structures_are_read_with_their_labels(shared: Path) -> None:
+    """Force and virial under QUIP's names, and types: the sets that examples/fit is about."""
+    structures, (report,) = label_structures(read_frames(shared / "data/tial/TiAl_tutorial.xyz", "train"), Keys())
+    assert {label: (key, count) for label, key, count in report.keys} == {
+        "energy": ("energy", 329),
+        "forces": ("force", 329),
+        "virial": ("virial", 329),
+        "type": ("config_type", 329),
+    }
+    check_structures(structures, ("Ti", "Al"))
+    assert {structure.kind for structure in structures} == {"FLD_TiAl", "TiAl_T5000"}
+    assert suspicions(structures, ("Ti", "Al")) == []
+    silicon, (report,) = label_structures(read_frames(shared / "data/zuo2020/Si_test.xyz", "test"), Keys())
+    assert report.missing == ("stress", "virial") and len(silicon) == 25

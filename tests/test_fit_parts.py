@@ -19,6 +19,7 @@ from acegen.inputs import read_input
 from acegen.spec.read import read_spec
 from acegen.spec.text import with_keys
 
+ROOT = Path(__file__).resolve().parents[1]
 SPEC = """# copper and gold
 elements: [Cu, Au]   # two of them
 order: 3
@@ -171,3 +172,10 @@ def test_only_linear_specifications_can_be_fitted(tmp_path: Path, spec_file: Pat
     with pytest.raises(SpecError, match=r"expected a basis specification \(.yaml\)"):
         (tmp_path / "x.yace").write_text("{}")
         read_fittable(tmp_path / "x.yace")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "fit" / "zuo2020").glob("*.yaml")), ids=lambda p: p.stem)
+def test_examples_have_the_size_they_tell(path: Path) -> None:
+    body, pair = smoothness(read_fittable(path), 4.0)
+    assert (len(body), len(pair)) == (250, 0)
+    assert read_spec(path).elements == (path.stem.capitalize(),)

@@ -6,7 +6,7 @@ the rows. A block [m, p+1] costs 2 m p^2 operations (LAPACK tpqrt keeps the tria
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg.lapack import dtpqrt
@@ -15,14 +15,19 @@ from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
 
 _PANEL = 64  # columns factored at a time
+_ENOUGH = 2  # rows in sizes of the triangle, from which on they are taken in
 
 
 @dataclass(slots=True)
 class Factor:
-    """Triangular factor of all rows [A | y] seen so far: A^T A = R^T R, A^T y = R^T q."""
+    """Triangular factor of all rows [A | y] seen so far: A^T A = R^T R, A^T y = R^T q.
 
-    triangle: FloatArray  # [p+1, p+1] upper triangular, Fortran order
+    Few rows wait for others: LAPACK called for each of them would spend its time on starting threads.
+    """
+
+    settled: FloatArray  # [p+1, p+1] upper triangular, Fortran order, without the rows that wait
     n_rows: int = 0
+    waiting: list[FloatArray] = field(default_factory=list)  # blocks [m, p+1]
 
     @staticmethod
     def empty(n_parameters: int) -> Factor:
@@ -31,7 +36,13 @@ class Factor:
 
     @property
     def n_parameters(self) -> int:
-        return len(self.triangle) - 1
+        return len(self.settled) - 1
+
+    @property
+    def triangle(self) -> FloatArray:
+        """[R | q] [p+1, p+1] of all rows; the last diagonal number is the root of the rest."""
+        self._settle()
+        return self.settled
 
     @property
     def upper(self) -> FloatArray:
@@ -60,17 +71,27 @@ class Factor:
         block = np.empty((len(rows), self.n_parameters + 1), order="F")
         np.multiply(rows, scale[:, None], out=block[:, :-1])
         np.multiply(target, scale, out=block[:, -1])
-        self._absorb(block)
+        if not np.isfinite(block).all():
+            raise InputError("design matrix: expected finite rows, found nan or infinity (are two atoms at one place?)")
+        self.waiting.append(block)
         self.n_rows += len(rows)
+        if sum(map(len, self.waiting)) >= _ENOUGH * len(self.settled):
+            self._settle()
 
     def join(self, other: Factor) -> None:
         """Take in all the rows that another factor stands for."""
+        self._settle()
         self._absorb(np.array(other.triangle, order="F"))
         self.n_rows += other.n_rows
 
+    def _settle(self) -> None:
+        """Take the rows that wait into the triangle."""
+        if self.waiting:
+            block = self.waiting[0] if len(self.waiting) == 1 else np.concatenate(self.waiting)
+            self.waiting = []
+            self._absorb(np.asfortranarray(block))
+
     def _absorb(self, block: FloatArray) -> None:
-        if not np.isfinite(block).all():
-            raise InputError("design matrix: expected finite rows, found nan or infinity (are two atoms at one place?)")
-        panel = min(_PANEL, len(self.triangle))
-        triangle, _, _, _ = dtpqrt(0, panel, self.triangle, block, overwrite_a=1, overwrite_b=1)
-        self.triangle = np.asfortranarray(np.triu(triangle))
+        panel = min(_PANEL, len(self.settled))
+        triangle, _, _, _ = dtpqrt(0, panel, self.settled, block, overwrite_a=1, overwrite_b=1)
+        self.settled = np.asfortranarray(np.triu(triangle))

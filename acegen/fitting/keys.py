@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Found:
             for label, key, count in self.keys
         ]
         absent = f"; no {' or '.join(self.missing)}" if self.missing else ""
-        return f"{self.source}: {self.n_frames} structures, {', '.join(parts)}{absent}"
+        return f"{Path(self.source).name}: {self.n_frames} structures, {', '.join(parts)}{absent}"
 
 
 def label_structures(frames: Sequence[Frame], keys: Keys) -> tuple[list[Structure], list[Found]]:
@@ -154,7 +155,7 @@ def _labelled(frame: Frame, keys: dict[str, str]) -> Structure:
     return Structure(
         frame,
         found.get("type") or NO_KIND,
-        None if energy is None else float(_numbers(frame, keys["energy"], energy, [()])),
+        None if energy is None else float(_numbers(frame, keys["energy"], energy, [(), (1,)]).reshape(())),
         None if forces is None else _numbers(frame, keys["forces"], forces, [(len(atoms), 3)]),
         virial,
     )

@@ -21,7 +21,7 @@ VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # xx yy zz yz xz xy
 class Frame:
     """One structure as it came: where from, and the ASE object with all its labels."""
 
-    source: str  # file name, or "train" and the like for structures handed over in Python
+    source: str  # file as it was named, or "train" and the like for structures handed over in Python
     number: int  # position in that source
     atoms: Atoms
 
@@ -92,11 +92,11 @@ def _frames_of_file(path: Path) -> Iterator[Frame]:
             atoms = next(frames, None)
         except Exception as error:  # every reader of ASE has its own ways to fail
             raise InputError(
-                f"{path.name}: frame {number}: not a structure that ASE reads ({str(error) or type(error).__name__})"
+                f"{path}: frame {number}: not a structure that ASE reads ({str(error) or type(error).__name__})"
             ) from error
         if atoms is None:
             break
-        yield Frame(path.name, number, atoms)
+        yield Frame(str(path), number, atoms)
         number += 1
     if number == 0:
         raise InputError(f"{path}: holds no structures, expected an extended XYZ file")
