@@ -206,3 +206,13 @@ def test_diff_of_line_endings(tmp_path: Path) -> None:
     """Files that differ in line endings only say so."""
     (tmp_path / "a.c").write_bytes(b"one\r\ntwo\r\n")
     assert differences(tmp_path, {"a.c": b"one\ntwo\n"}) == [f"{tmp_path / 'a.c'}: differs in line endings only"]
+
+
+def test_readme_of_a_bundle_with_cuda(specs: Path, tmp_path: Path, bundle: Path) -> None:
+    """It names every file there is, the CUDA source only where there is one, and the command that writes both."""
+    both = tmp_path / "both"
+    assert main(["compile", str(specs / "si_pair.yaml"), "-o", str(both), "--source-only", "--target", "all"]) == 0
+    for folder, cuda in ((bundle, False), (both, True)):
+        text = (folder / "README.md").read_text()
+        assert all(f"`{path.name}`" in text for path in folder.iterdir() if path.name != "README.md")
+        assert ("si_pair.cu" in text) == ("`acegen compile si_pair.yaml --target all`" in text) == cuda

@@ -13,7 +13,7 @@ from kernels import Kernels
 from acegen.compiler import compile_plan
 from acegen.plan.cuda import CudaPlan, make_cuda_plan
 from acegen.plan.cuda_costs import costs
-from acegen.plan.cuda_layout import LARGEST_SHARED, edge_layout
+from acegen.plan.cuda_layout import LARGEST_SHARED, edge_layout, product_layout
 from acegen.testing.host import HostModule
 
 
@@ -53,6 +53,21 @@ def test_blocks_of_the_edges_fit(primitives: int, harmonics: int) -> None:
     assert shared < 48 * 1024 and layout.radial_stride % 2 == layout.harmonic_stride % 2 == 1
     assert min(LARGEST_SHARED // shared * layout.gradient_threads // 32, 16) >= 11
     assert layout.pool_threads <= layout.gradient_threads and layout.gradient_threads % layout.chunk == 0
+
+
+@pytest.mark.parametrize("densities", [1, 13, 40])
+def test_blocks_of_many_densities_fit(tmp_path: Path, densities: int) -> None:
+    """Partial sums of all densities stay below the 48 KB of static shared memory: blocks have fewer threads."""
+    path = tmp_path / "many.yaml"
+    scales = f"scales: {[1.0] * densities}, exponents: {[1.0] * densities}"
+    path.write_text(
+        "name: many\nelements: [Si]\norder: 1\ndegree: 3\ncutoff: 5.0\nweights: {kind: random}\n"
+        f"embedding: {{kind: FinnisSinclair, {scales}}}\n"
+    )
+    plan = compile_plan(path)[1]
+    layout = product_layout(plan)
+    assert layout.static == 8 * densities * (layout.threads + layout.lanes) <= 48 * 1024
+    assert layout.threads % 32 == 0 and (layout.threads == 512) == (densities < 12)
 
 
 @pytest.mark.parametrize("name", ["cuau"])

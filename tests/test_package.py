@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -74,6 +75,15 @@ def test_installed_wheel_compiles_and_runs(wheel: Path, tmp_path: Path) -> None:
     assert "compiled and evaluated" in run([str(python), "-I", "-W", "error", "-c", _RUN], tmp_path)
     command = str(tmp_path / "clean" / "bin" / "acegen")
     assert run([command, "--version"], tmp_path).startswith("acegen ")
+
+
+@pytest.mark.parametrize(("major", "suffix"), [(12, "-cu12"), (13, "")])
+def test_cuda_extras_bring_what_cupy_compiles_with(major: int, suffix: str) -> None:
+    """CuPy, the compiler, and the headers: the wheels of CuPy 14 have none and refuse to compile without."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extra = tomllib.load(file)["project"]["optional-dependencies"][f"cuda{major}"]
+    names = [re.split("[<>=]", requirement)[0] for requirement in extra]
+    assert names == [f"cupy-cuda{major}x", f"nvidia-cuda-nvrtc{suffix}", f"nvidia-cuda-runtime{suffix}"]
 
 
 def dependency_folders() -> list[str]:

@@ -51,6 +51,7 @@ def bundle_files(
         "tolerance": tolerance,
         "source": source,
         "kept": kept,
+        "cuda": cuda,
         "functions": [len(centre.functions) for centre in potential.centres],
     }
     more = [("basis.txt", basis_table(potential))]

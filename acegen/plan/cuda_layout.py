@@ -66,14 +66,17 @@ def edge_blocks(threads: int) -> int:
 def product_layout(plan: Plan) -> ProductLayout:
     """X of as many atoms as fit in shared memory, if one kernel can do all: it is read ten times for each write."""
     code = product_code(plan)
-    for most, threads in FUSED_CODE:
-        static = 8 * sum({shape.n_densities for shape in plan.shapes}) * (threads + TILE)
+    densities = 8 * sum({shape.n_densities for shape in plan.shapes})  # bytes of a thread, and of a lane once more
+    fit = max(STATIC_SHARED // densities // TILE - 1, 1) * TILE  # threads
+    for most, usual in FUSED_CODE:
+        threads = min(usual, fit)
+        static = densities * (threads + TILE)
         for lanes in (32, 16, 8):
             size = 8 * lanes * plan.max_components
             if code <= most and size + static <= LARGEST_SHARED:
                 both = 2 * size if 2 * size + static <= LARGEST_SHARED else size
                 return ProductLayout(lanes, threads, both, static)
-    return ProductLayout(TILE, SPLIT_THREADS, 0, 0)
+    return ProductLayout(TILE, min(SPLIT_THREADS, fit), 0, 0)
 
 
 def node_code(kernel: KernelPlan) -> int:
