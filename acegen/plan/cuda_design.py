@@ -15,7 +15,7 @@ POOL_THREADS = 64
 GRADIENT_THREADS = 128
 SLOT_THREADS = 256  # eight functions of 32 atoms at a time
 ROW_THREADS = 128
-_CHUNKS = (16, 8, 4, 2)  # neighbours at a time; of 8, four functions beside each fill a sector of memory
+_CHUNKS = (8, 4, 2, 1)  # neighbours at a time; of 8, the four functions of a warp fill a sector of memory
 _CTYPES = {"real": "real", "uint16_t": "uint16", "uint32_t": "int32"}
 
 
@@ -40,7 +40,7 @@ def make_cuda_design(design: DesignPlan) -> CudaDesign:
     chunk = next((n for n in _CHUNKS if n * (row + values) <= most), 0)
     shared = chunk > 0
     if not shared:
-        chunk = next((n for n in _CHUNKS[1:] if n * row <= most), 1)
+        chunk = next((n for n in _CHUNKS if n * row <= most), 1)
     workers = SLOT_THREADS // TILE
     cuda = replace(
         cuda,
