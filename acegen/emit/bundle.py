@@ -42,7 +42,7 @@ def bundle_files(
         design: name of the forward-mode C file, goes into the manifest.
     """
     potential = source.exact
-    kept = kept or {}
+    kept, records = kept or {}, records or {}
     jinja = environment()
     tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
     values = {
@@ -51,6 +51,7 @@ def bundle_files(
         "tolerance": tolerance,
         "source": source,
         "kept": kept,
+        "records": records,
         "functions": [len(centre.functions) for centre in potential.centres],
     }
     more = [("basis.txt", basis_table(potential))]
@@ -63,7 +64,7 @@ def bundle_files(
         binary = (("weights.npz", _weights(source, plan, kept)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
-    return files, _manifest(source, plan, sums, records or {}, design), binary
+    return files, _manifest(source, plan, sums, records, design), binary
 
 
 def _manifest(
