@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
 from cuda_cases import LIGHT
+from fake_cupy import FakeCupy
 from kernels import Kernels
 from spec_texts import write_spec
-from structures import cluster, lattice, worst
+from structures import cluster, edge_vectors, lattice, worst
 
 from acegen import GraphBatch
 from acegen.compiler import compile_bundle
 from acegen.errors import InputError
+from acegen.runtime.cuda.backend import cuda_backend
 from acegen.runtime.cuda.host import HostBackend
 from acegen.runtime.cuda.load import cuda_model
 from acegen.runtime.cuda.model import CudaModel
 from acegen.runtime.load import read_manifest
 from acegen.runtime.model import Model
+from acegen.testing.host import HostModule
 from acegen.uncertainty.sets import Densities, ModelActiveSets
 
 LIMIT = 1e-12
@@ -81,6 +85,32 @@ def test_nonlinear_sets(model: CudaModel, on_cpu: Model, frames: list[ase.Atoms]
         assert worst(model.evaluate(frames, "gamma").gamma, on_cpu.evaluate(frames, "gamma").gamma) <= LIMIT
     finally:
         model.active_sets, on_cpu.active_sets = before, linear
+
+
+def test_arrays_of_the_device_stay_there(model: CudaModel, on_cpu: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of a graph of device arrays are there, also when its launches are recorded."""
+    cupy = FakeCupy()
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr("fake_cupy.HostModule", lambda source: HostModule(source, LIGHT))
+
+    def cached_cubin(source: str, name: str, architecture: str, defines: tuple[str, ...], major: int) -> Path:
+        del architecture, major
+        cupy.sources[name] = "".join(f"#define {define.replace('=', ' ')}\n" for define in defines) + source
+        return Path(name)
+
+    monkeypatch.setattr("acegen.runtime.cuda.compile.cached_cubin", cached_cubin)
+    folder = Path(model._origin[0])
+    there = cuda_model(folder, model.manifest, cuda_backend("cuda"), "float64", (str(folder),))
+    there.active_set, there.committee = on_cpu.active_set, on_cpu.committee
+    batch = GraphBatch.from_atoms([lattice(on_cpu, (3, 2, 2), 1), cluster(on_cpu)], on_cpu)
+    arrays = {name: getattr(batch, name) for name in ("species", "edge_to", "first_edge", "first_atom")}
+    arrays["edge_vectors"] = edge_vectors(batch)
+    graph = there.graph(**{name: cupy.array(array) for name, array in arrays.items()})
+    wanted = on_cpu.evaluate(batch, NAMES)
+    for _ in range(3):
+        found = there.evaluate(graph, NAMES)
+        assert all(hasattr(getattr(found, name), "__cuda_array_interface__") for name in NAMES)
+        assert all(worst(getattr(found, name).get(), getattr(wanted, name)) <= LIMIT for name in NAMES)
 
 
 def test_through_the_calculator(model: CudaModel, on_cpu: Model) -> None:
