@@ -22,6 +22,7 @@ from acegen.basis.fold import fold_order_one
 from acegen.basis.kept import kept_arrays
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.cuda import render_cuda
+from acegen.emit.cuda_design import render_cuda_design
 from acegen.emit.design import render_design
 from acegen.emit.environment import templates_digest
 from acegen.emit.render import SourceFile, render_c
@@ -29,10 +30,12 @@ from acegen.errors import SpecError
 from acegen.inputs import Input, read_input
 from acegen.manifest import Manifest
 from acegen.plan.design import linear_twin, make_design
+from acegen.plan.design_types import DesignPlan
 from acegen.plan.plan import make_plan
 from acegen.plan.types import Plan, Target
 from acegen.potential import Potential
 from acegen.program.lower import FORMS, lower
+from acegen.record import Record
 
 PRECISIONS = ("float64", "float32")
 PRODUCTS = ("auto", "unrolled", "tiled")
@@ -90,12 +93,12 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
     return make_plan(potential, programs, target, command, templates_digest())
 
 
-def compile_design(potential: Potential, plan: Plan) -> tuple[SourceFile, ...]:
-    """The forward-mode kernel in double precision; nothing where the energy is not linear in the functions."""
+def plan_design(potential: Potential, plan: Plan) -> DesignPlan | None:
+    """Plan of the forward mode, in double precision; None where the energy is not linear in the functions."""
     if any(c.embedding.kind != "linear" or c.embedding.n_densities != 1 for c in potential.centres):
-        return ()
+        return None
     twin = linear_twin(potential)
-    return render_design(make_design(twin, lower(twin, "coupled"), plan.command, plan.templates))
+    return make_design(twin, lower(twin, "coupled"), plan.command, plan.templates)
 
 
 def compile_files(
@@ -125,15 +128,20 @@ def compile_files(
     source, kept = _read(Path(path))
     plan = _plan(source, precision, form, products)
     progress("render")
-    texts, record = render_c(plan), None
+    texts = list(render_c(plan))
+    records: dict[str, Record] = {}
+    design_file, design = None, plan_design(source.potential, plan)
+    if design is not None:
+        texts += render_design(design)
+        design_file = texts[-1].path
     if "cuda" in targets:
-        text, record = render_cuda(plan)
-        texts = (*texts, text)
-    design = compile_design(source.potential, plan)
-    texts = (*texts, *design)
+        text, records["cuda"] = render_cuda(plan)
+        texts.append(text)
+        if design is not None:
+            text, records["cuda_design"] = render_cuda_design(design)
+            texts.append(text)
     progress("bundle")
-    design_file = design[-1].path if design else None
-    files, manifest, binary = bundle_files(source, plan, texts, record, kept, design_file)
+    files, manifest, binary = bundle_files(source, plan, tuple(texts), records, kept, design_file)
     return Compiled(source, plan, files, manifest, binary)
 
 

@@ -161,11 +161,12 @@ class Manifest:
     format: int = 1
     cuda: dict[str, Any] | None = None  # acegen.record.Record of the CUDA source, where there is one
     design: str | None = None  # C file of the forward-mode kernel, where there is one
+    cuda_design: dict[str, Any] | None = None  # Record of the forward mode in CUDA, where there is one
 
     def to_json(self) -> str:
         """Canonical text, stable for the same content, with its own checksum among the keys."""
         raw = asdict(self)
-        for name in ("cuda", "design"):
+        for name in ("cuda", "design", "cuda_design"):
             if raw[name] is None:
                 del raw[name]
         return json.dumps({**raw, "checksum": _checksum(raw)}, indent=1, sort_keys=True) + "\n"

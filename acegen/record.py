@@ -12,6 +12,11 @@ Names in `Launch.arguments`, in the order of the kernel's parameters:
     weights   coefficients (double; null: the built-in ones)
     others    work arrays, listed as buffers
 
+The record of the forward mode (manifest key "cuda_design") has rows [.., n_parameters] for energy, forces and virial
+(6 rows xx yy zz yz xz xy), and basis_gradients[E,3,n_columns], which is zero before; n_columns functions from
+first_function on are done at a time, n_system_columns = n_systems ceil(n_species n_columns / 32).  Its launches and
+buffers are needed for "basis", "gradients", "forces" (rows of forces or the virial), "systems" and "virial".
+
 A launch runs ceil(count / per_block) blocks of `block` threads; none when the count is 0.
 """
 

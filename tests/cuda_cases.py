@@ -12,8 +12,9 @@ import numpy as np
 from structures import lattice
 
 from acegen import GraphBatch
-from acegen.compiler import compile_plan
+from acegen.compiler import compile_plan, plan_design
 from acegen.emit.cuda import render_cuda
+from acegen.emit.cuda_design import render_cuda_design
 from acegen.record import Record
 from acegen.runtime.cuda.pairing import centres_of, reverse_edges, tiles_by_species
 from acegen.runtime.model import Model
@@ -40,6 +41,15 @@ class CudaSource:
         file, record = render_cuda(plan)
         cutoff = max(bond.cutoff for row in source.potential.bonds for bond in row)
         return CudaSource(file.text, record, plan.species, cutoff)
+
+    @staticmethod
+    def of_design(path: Path) -> CudaSource:
+        """The forward mode that the compiler writes for `path`, a linear model."""
+        source, plan = compile_plan(path)
+        design = plan_design(source.potential, plan)
+        assert design is not None
+        file, record = render_cuda_design(design)
+        return CudaSource(file.text, record, plan.species, plan.largest_cutoff)
 
     def save(self, folder: Path, graph: GraphBatch) -> None:
         """Everything that cuda_sanitized.py needs."""

@@ -178,7 +178,7 @@ def _reflected(name):
     return lambda self, other: self._new(work(plain(other), self.used()))
 
 
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "and_", "or_"):
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and_", "or_"):
     setattr(Array, f"__{_name.rstrip('_')}__", _binary(_name))
     setattr(Array, f"__r{_name.rstrip('_')}__", _reflected(_name))
 for _name in ("iadd", "isub", "imul", "ior", "iand"):

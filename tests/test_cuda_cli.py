@@ -131,7 +131,9 @@ def test_inputs_are_compiled_for_the_device(specs, tmp_path, monkeypatch):
     assert main([*command, "--source-only"]) == 0
     assert main([*command, "--check"]) == 0
     assert not (tmp_path / "c" / "si_pair.cu").exists() and (tmp_path / "all" / "si_pair.cu").exists()
+    assert (tmp_path / "all" / "si_pair_design.cu").exists() and not (tmp_path / "c" / "si_pair_design.cu").exists()
     for name in ("si_pair.c", "si_pair.h", "weights.npz"):
         assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
     assert read_manifest(tmp_path / "c").cuda is None
-    assert "cuda" not in json.loads((tmp_path / "c" / "manifest.json").read_text())
+    assert not {"cuda", "cuda_design"} & set(json.loads((tmp_path / "c" / "manifest.json").read_text()))
+    assert read_manifest(tmp_path / "all").cuda_design["source"] == "si_pair_design.cu"

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cuda_build import Resources, build, check_limits, compare, recorded, release
+from cuda_build import EDGE_REGISTERS, Resources, build, check_limits, compare, recorded, release
 from cuda_cases import CudaSource
 from zoo import zoo_file
 
@@ -39,3 +39,14 @@ def test_resources(
     check_limits(where, built.resources)
     if record:
         compare(where, built.resources, record[where])
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_forward_mode(record: dict[str, Resources], specs: Path, tmp_path: Path, architecture: str) -> None:
+    """No warnings, no spills, nothing in local memory, no large kernels, occupied multiprocessors."""
+    built = build(CudaSource.of_design(specs / "cuau.yaml"), architecture, tmp_path)
+    where = f"forward mode of cuau {architecture}"
+    check_limits(where, built.resources)
+    for kernel, row in built.resources.items():
+        assert row["stack"] == 0, f"{where} {kernel}: {row['stack']} bytes of stack"
+    assert built.resources["gradients"]["registers"] <= EDGE_REGISTERS

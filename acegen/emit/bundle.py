@@ -30,19 +30,19 @@ def bundle_files(
     source: Input,
     plan: Plan,
     texts: tuple[SourceFile, ...],
-    cuda: Record | None = None,
+    records: Mapping[str, Record] | None = None,
     kept: Mapping[str, np.ndarray] | None = None,
     design: str | None = None,
 ) -> tuple[tuple[SourceFile, ...], Manifest, tuple[tuple[str, bytes], ...]]:
     """All files of a bundle but the manifest, which is returned beside them.
 
     Args:
-        cuda: of the CUDA source, goes into the manifest.
+        records: "cuda" and "cuda_design" of the CUDA sources there are, go into the manifest.
         kept: arrays that go into weights.npz beside the weights (basis.kept).
         design: name of the forward-mode C file, goes into the manifest.
     """
     potential = source.exact
-    kept = kept or {}
+    kept, records = kept or {}, records or {}
     jinja = environment()
     tolerance = max([1e-10, *(100.0 * error for _, error in source.tables)])
     values = {
@@ -51,7 +51,7 @@ def bundle_files(
         "tolerance": tolerance,
         "source": source,
         "kept": kept,
-        "cuda": cuda,
+        "records": records,
         "functions": [len(centre.functions) for centre in potential.centres],
     }
     more = [("basis.txt", basis_table(potential))]
@@ -64,11 +64,11 @@ def bundle_files(
         binary = (("weights.npz", _weights(source, plan, kept)),)
     contents = [(f.path, f.text.encode()) for f in files] + list(binary)
     sums = tuple((path, hashlib.sha256(raw).hexdigest()) for path, raw in contents)
-    return files, _manifest(source, plan, sums, cuda, design), binary
+    return files, _manifest(source, plan, sums, records, design), binary
 
 
 def _manifest(
-    source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], cuda: Record | None, design: str | None
+    source: Input, plan: Plan, sums: tuple[tuple[str, str], ...], records: Mapping[str, Record], design: str | None
 ) -> Manifest:
     potential = source.potential
     cutoffs = tuple(tuple(bond.cutoff for bond in row) for row in potential.bonds)
@@ -94,8 +94,9 @@ def _manifest(
         operations=plan.operations,
         sources=(f"{plan.name}.c",),
         files=sums,
-        cuda=None if cuda is None else cuda.to_json(),
         design=design,
+        cuda=records["cuda"].to_json() if "cuda" in records else None,
+        cuda_design=records["cuda_design"].to_json() if "cuda_design" in records else None,
     )
 
 

@@ -20,7 +20,7 @@ from acegen.plan.types import KernelPlan, Plan, TablePlan
 from acegen.record import Buffer, Launch, Record
 
 SUM_THREADS = 512
-_EDGES = ("species", "first_edge", "edge_to", "edge_shift", "shifts", "positions", "edge_vectors")
+EDGES = ("species", "first_edge", "edge_to", "edge_shift", "shifts", "positions", "edge_vectors")
 
 
 def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
@@ -34,18 +34,20 @@ def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
         "record": record,
         "kernels": kernels,
         "switching": switching_section(),
+        "forward": False,
         "sum_threads": SUM_THREADS,
         "scaled": plan.switching != "none" or not all(c.unit for c in plan.centres),
         "mix_rows": MIX_ROWS,
         "group": GROUP,
         "combined_rows": COMBINED_ROWS,
     }
-    text = _environment().get_template("cuda/module.cu.j2").render(values)
+    text = cuda_environment().get_template("cuda/module.cu.j2").render(values)
     return SourceFile(record.source, wrap(tidy(text))), record
 
 
 @lru_cache
-def _environment() -> jinja2.Environment:
+def cuda_environment() -> jinja2.Environment:
+    """The environment of all templates with the filters of those for CUDA."""
     out = environment().overlay()
     out.filters = {
         **environment().filters,
@@ -130,15 +132,15 @@ def _record(cuda: CudaPlan, kernels: tuple[ProductKernel, ...]) -> Record:
     edges, layout = cuda.edge_layout, cuda.product_layout
     launches = [
         Launch("take_coefficients", "n_atoms", 2**31, 1024, 0, ("coefficients", "own_coefficients")),
-        Launch("pool", "n_atoms", 1, edges.pool_threads, 0, (*_EDGES, "pooled", *core, *nearest)),
+        Launch("pool", "n_atoms", 1, edges.pool_threads, 0, (*EDGES, "pooled", *core, *nearest)),
         *(Launch(k.name, "n_tiles", 1, layout.threads, layout.shared, k.names, k.needed_for) for k in kernels),
         Launch(
             "gradient", "n_atoms", 1, edges.gradient_threads, 0,
-            (*_EDGES, "grad_pooled", *back, "edge_gradients"), "gradients",
+            (*EDGES, "grad_pooled", *back, "edge_gradients"), "gradients",
         ),
         Launch(
             "forces", "n_atoms", 128, 128, 0,
-            ("n_atoms", *_EDGES, "reverse", "edge_gradients", "forces", "atom_virial", "virials"), "gradients",
+            ("n_atoms", *EDGES, "reverse", "edge_gradients", "forces", "atom_virial", "virials"), "gradients",
         ),
         Launch("sums", "n_systems", 1, SUM_THREADS, 0, ("first_atom", "energies", "atom_virial", "energy", "virial")),
     ]  # fmt: skip

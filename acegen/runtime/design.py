@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -139,15 +140,36 @@ def checked_rows(properties: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def new_design(shapes: dict[str, tuple[int, ...]], names: tuple[str, ...], out: Design | None) -> Design:
-    """Arrays for the rows: those of `out` (its shapes are checked by the kernel), or new ones."""
+def new_design(
+    shapes: dict[str, tuple[int, ...]],
+    names: tuple[str, ...],
+    out: Design | None,
+    empty: Callable[[tuple[int, ...]], Any] = np.empty,
+) -> Design:
+    """Arrays for the rows: those of `out` (its shapes are checked by the kernel), or new ones made by `empty`."""
     found: dict[str, FloatArray | None] = {}
     for name in ROWS:
         given = getattr(out, name) if out is not None else None
         if name in names and out is not None and given is None:
             raise InputError(f"out: expected an array {name} {list(shapes[name])}, found None")
-        found[name] = (np.empty(shapes[name]) if given is None else given) if name in names else None
+        found[name] = (empty(shapes[name]) if given is None else given) if name in names else None
     return Design(**found)
+
+
+def rows_in(
+    memory: dict[str, Any],
+    shapes: dict[str, tuple[int, ...]],
+    names: tuple[str, ...],
+    empty: Callable[[int], Any] = np.empty,
+) -> Design:
+    """Arrays for the rows in `memory`, which grows when it must."""
+    arrays = {}
+    for name in names:
+        size = math.prod(shapes[name])
+        if name not in memory or memory[name].size < size:
+            memory[name] = empty(size)
+        arrays[name] = memory[name][:size].reshape(shapes[name])
+    return Design(**{name: arrays.get(name) for name in ROWS})
 
 
 def parts_of(first_atom: Any, row_bytes: int, max_bytes: int) -> Iterator[tuple[int, int]]:

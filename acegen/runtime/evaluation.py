@@ -54,7 +54,7 @@ class Evaluation:
 
 
 def checked_properties(properties: str | Iterable[str], derived: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Names to evaluate, each known and once; `derived`: those that the device knows beyond the outputs of kernels."""
+    """Names to evaluate, each known and once; `derived`: those that may be asked for beyond the outputs of kernels."""
     if properties is DEFAULT_PROPERTIES:
         return DEFAULT_PROPERTIES
     if not isinstance(properties, Iterable):
@@ -68,7 +68,7 @@ def checked_properties(properties: str | Iterable[str], derived: tuple[str, ...]
             if "," in name:
                 raise InputError(f"properties: expected a sequence of names, found the one text {name!r}")
             if name in DERIVED:
-                raise InputError(f"properties: {name!r} is evaluated with device='cpu' only")
+                raise InputError(f"properties: {name!r} is made of outputs of the kernels, expected one of those")
             near = difflib.get_close_matches(name, known, 1)
             hint = f", did you mean {near[0]!r}?" if near else f", expected some of {', '.join(known)}"
             raise InputError(f"properties: {name!r} is unknown{hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.derived import run_derived
-from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of
+from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of, rows_in
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
@@ -156,14 +155,7 @@ class Model(LoadedModel):
         memory: dict[str, FloatArray] = {}
         for start, stop in parts_of(graph.first_atom, 8 * self.n_parameters, max_bytes):
             part = systems_of(graph, start, stop)
-            shapes = self.design_kernel.shapes(part)
-            arrays = {}
-            for name in names:
-                size = math.prod(shapes[name])
-                if name not in memory or memory[name].size < size:
-                    memory[name] = np.empty(size)
-                arrays[name] = memory[name][:size].reshape(shapes[name])
-            rows = Design(**{name: arrays.get(name) for name in ROWS})
+            rows = rows_in(memory, self.design_kernel.shapes(part), names)
             yield range(start, stop), self.design(part, names, rows)
 
     def write_gradients(self, graph: GraphBatch, basis: FloatArray | None, gradients: FloatArray) -> None:

@@ -16,15 +16,15 @@ from acegen.record import Record
 from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.cuda.backend import Backend, memory_told
 from acegen.runtime.cuda.batches import cuts
+from acegen.runtime.cuda.derived import DerivedModel
 from acegen.runtime.cuda.graph import DeviceGraph, as_device, batch_systems, site_graph, upload
 from acegen.runtime.cuda.graph_of_arrays import graph_of_arrays
 from acegen.runtime.cuda.neighbours import MovingGraph, NeighbourList
 from acegen.runtime.cuda.program import Program
 from acegen.runtime.cuda.search import NeighbourSearch
-from acegen.runtime.evaluation import DEFAULT_PROPERTIES, FORWARD, Evaluation, checked_properties
+from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
-from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
     from acegen.runtime.calculator import AceCalculator
 
+_DERIVED = frozenset(DERIVED)
 
-class CudaModel(LoadedModel):
+
+class CudaModel(DerivedModel):
     """Kernels on a device with their weights; made by `acegen.load(..., device="cuda")`.
 
     Graphs of device arrays give results there; structures and graphs of host arrays give NumPy arrays.
@@ -72,8 +74,9 @@ class CudaModel(LoadedModel):
 
         Args:
             graph: a DeviceGraph; or a GraphBatch, or one or several ASE structures (their neighbours are searched on
-                the device each time; on the host for edge_gradients, whose order is that of `GraphBatch.from_atoms`).
-            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients.
+                the device each time; on the host for gradients of edges: in the order of `GraphBatch.from_atoms`).
+            properties: any of energy, energies, forces, virial, virials, basis, edge_gradients, basis_gradients;
+                gamma of a model with an active set; energy_std and forces_std of one with a committee.
 
         Returns:
             float64 arrays, see `Evaluation`: on the device for graphs of device arrays, else of NumPy.
@@ -82,14 +85,16 @@ class CudaModel(LoadedModel):
             InputError: unknown property or element; the graph does not fit the model; two atoms are at one place;
                 one structure alone needs more memory than there is.
         """
-        names = checked_properties(properties)
-        if FORWARD in names:
-            raise InputError(f"properties: {FORWARD} is for device='cpu' only, this model is on {self.device}")
+        names = checked_properties(properties, DERIVED)
         if not isinstance(graph, DeviceGraph | GraphBatch):
             graph = self._graph_of_atoms(graph, names)
         self._check_fits(graph)
         with self._lock, self.backend.active(), memory_told(self.backend, "graph"):
-            results = self._in_parts(graph, names)
+            plain = tuple(name for name in names if name != FORWARD)
+            of_kernels = _DERIVED.isdisjoint(names)
+            results = (self._in_parts if of_kernels else self._derived)(graph, plain) if plain else {}
+            if FORWARD in names:
+                results[FORWARD] = self._gradients_of_basis(graph)
             if "edge_gradients" in results:
                 results["edge_gradients"] = graph.in_caller_order(results["edge_gradients"])
             if isinstance(graph, GraphBatch):
@@ -193,11 +198,14 @@ class CudaModel(LoadedModel):
 
     def memory_bytes(self, n_atoms: int, n_edges: int, properties: str | Iterable[str] = DEFAULT_PROPERTIES) -> int:
         """Estimate of the device memory that one structure of this size takes: graph, results and work arrays."""
-        return self.program.memory_bytes(1, n_atoms, n_edges, checked_properties(properties))
+        names = checked_properties(properties)
+        plain = tuple(name for name in names if name != FORWARD)
+        gradients = 24 * n_edges * self.n_basis if FORWARD in names else 0
+        return gradients + self.program.memory_bytes(1, n_atoms, n_edges, plain)
 
     def _graph_of_atoms(self, atoms: Atoms | Sequence[Atoms], names: tuple[str, ...]) -> DeviceGraph | GraphBatch:
         """Graph of structures: on the device, or on the host when that is what serves or all that fits."""
-        if "edge_gradients" not in names:
+        if not {"edge_gradients", FORWARD}.intersection(names):
             from acegen.runtime.cuda.atoms import graph_of_atoms
 
             try:

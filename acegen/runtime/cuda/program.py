@@ -48,7 +48,7 @@ class Program:
             run = self._prepared(graph, names)
             run.start()
             return run.results
-        key = ("run", id(self), names, id(self.coefficients))
+        key = self.kept_as(names)
         known: tuple[Program, Any, _Run] | None = graph.kept.get(key)
         if known is None or known[0] is not self or known[1] is not self.coefficients:
             run = self._prepared(graph, names)
@@ -60,6 +60,10 @@ class Program:
             run.repeat = self.backend.capture(run.start)
         run.repeat()
         return run.results
+
+    def kept_as(self, names: tuple[str, ...]) -> tuple[object, ...]:
+        """Key under which a graph keeps the launches of these properties and the present coefficients."""
+        return "run", id(self), names, id(self.coefficients)
 
     def repeats(self, graph: DeviceGraph) -> bool:
         """True for graphs whose launches are kept, to be started again all at once."""
