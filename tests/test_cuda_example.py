@@ -44,7 +44,7 @@ def start(program: Path, folder: Path, record: Record, species: list[str], cutof
 
 def test_pair_potential(program, tmp_path):
     """Two species, kernels written by hand."""
-    library = host_library(pair_cuda.SOURCE)
+    library = host_library(pair_cuda.SOURCE, ("-O0",))
     text = start(program, tmp_path, pair_cuda.record(), ["A", "B"], 4.0, library, 4.6)
     assert text.splitlines()[-1] == "good"
 
