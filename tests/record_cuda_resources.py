@@ -2,7 +2,8 @@
 
     python tests/record_cuda_resources.py [--write] [NAME ...]
 
-`--write` replaces what is on record. Other architectures that this nvcc knows are only compiled, with the small inputs.
+`--write` replaces what is on record. Other architectures that this nvcc knows are only compiled,
+without warnings or spills, with a few inputs.
 The zoo is found beside the repository or in ACEGEN_SHARED, the published Cu potential in ACEGEN_CU_PBE.
 """
 
@@ -15,14 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cuda_build import RECORD, Resources, build, check_limits, compare, recorded, release
+from cuda_build import RECORD, Resources, build, check_limits, check_spills, compare, recorded, release
 from cuda_cases import CudaSource
 from zoo import KINDS, zoo_file
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANTS = (("sm_90", "double"), ("sm_80", "double"), ("sm_90", "float"), ("sm_80", "float"))
 OTHERS = ("sm_75", "sm_86", "sm_89", "sm_100", "sm_120")
-SMALL = ("si", "cuau", "W-small-s1")
+ELSEWHERE = ("si", "cuau", "W-small-s1", "SiGe-medium-s1", "Cu-medium-s1")
 
 
 def inputs() -> dict[str, Path]:
@@ -54,9 +55,11 @@ def compiled(name: str, source: CudaSource, folder: Path) -> dict[str, Resources
             flush=True,
         )
         check_limits(where, built.resources)
-    if name in SMALL:
+    if name in ELSEWHERE:
         for architecture in OTHERS:
-            print(f"{name} {architecture}: {build(source, architecture, folder).seconds:.1f} s", flush=True)
+            built = build(source, architecture, folder)
+            check_spills(f"{name} {architecture}", built.resources)
+            print(f"{name} {architecture}: {built.seconds:.1f} s", flush=True)
     return found
 
 

@@ -44,7 +44,7 @@ def start(program: Path, folder: Path, record: Record, species: list[str], cutof
 
 def test_pair_potential(program, tmp_path):
     """Two species, kernels written by hand."""
-    library = host_library(pair_cuda.SOURCE)
+    library = host_library(pair_cuda.SOURCE, ("-O0",))
     text = start(program, tmp_path, pair_cuda.record(), ["A", "B"], 4.0, library, 4.6)
     assert text.splitlines()[-1] == "good"
 
@@ -52,7 +52,7 @@ def test_pair_potential(program, tmp_path):
 def test_generated_source(program, tmp_path):
     """What the compiler writes for a specification."""
     file, record = render_cuda(compile_plan(ROOT / "examples" / "specs" / "si.yaml", None)[1])
-    library = host_library(file.text)
+    library = host_library(file.text, ("-O0",))
     text = start(program, tmp_path, record, ["Si"], 5.5, library, 5.7)
     assert text.splitlines()[-1] == "good"
 

@@ -99,7 +99,7 @@ def measure_on_device(wanted: Wanted, progress: Callable[[str], None] = lambda t
         "kind": KIND,
         "machine": describe_machine(),
         "card": describe_card(backend),  # again: it is warm now, and its clocks are those of work
-        "roofs": {name: round(rate, 1) for name, rate in asdict(roofs).items()},
+        "roofs": {name: float(f"{rate:.5g}") for name, rate in asdict(roofs).items()},
         **{name: [] for name in ("kernels", "runs", "batches", "cpu", "agreement", "notes")},
     }
     with tempfile.TemporaryDirectory(prefix="acegen-bench-") as folder:
