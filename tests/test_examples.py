@@ -58,8 +58,9 @@ def test_standalone_kernel_agrees_with_finite_differences(tmp_path: Path) -> Non
     assert run([str(tmp_path / "standalone")], tmp_path).splitlines()[-1] == "good"
 
 
-def test_every_example_is_run_here() -> None:
-    mine = Path(__file__).read_text(encoding="utf-8")
+def test_every_example_is_run_here_or_beside() -> None:
+    files = (Path(__file__), Path(__file__).with_name("test_example_fit.py"))
+    mine = "".join(path.read_text(encoding="utf-8") for path in files)
     for path in EXAMPLES.iterdir():
         if path.suffix in (".py", ".c"):
             assert path.name in mine
