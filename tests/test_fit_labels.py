@@ -203,7 +203,7 @@ def test_the_same_forces_at_other_positions_are_suspected() -> None:
         atoms.calc = None
         atoms.info["energy"], atoms.arrays["forces"] = 1.0, forces
     (found,) = suspicions(labelled([same, other]), ("Cu",))
-    assert found.startswith("set.xyz: frame 1: the forces of frame 0 at other positions: do all structures share")
+    assert found.startswith("set.xyz: frame 1: the forces of frame 0 at other positions: are they labels of")
     assert suspicions(labelled([same, same.copy()]), ("Cu",)) == []
 
 

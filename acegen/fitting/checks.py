@@ -121,7 +121,7 @@ def _energies(structures: Sequence[Structure], species: Sequence[str]) -> str | 
 
 
 def _repeated(structures: Sequence[Structure]) -> str | None:
-    """Forces that belong to other positions: one ASE calculator shared by all structures keeps only the last."""
+    """Forces that belong to other positions: a slip in a set, or one ASE calculator shared by all structures."""
     first: dict[bytes, Structure] = {}
     for structure in structures:
         if structure.forces is None or not structure.forces.any():
@@ -129,8 +129,8 @@ def _repeated(structures: Sequence[Structure]) -> str | None:
         other = first.setdefault(structure.forces.tobytes(), structure)
         if not np.array_equal(other.atoms.positions, structure.atoms.positions):
             return (
-                f"{structure.frame.place}: the forces of frame {other.frame.number} at other positions: do all "
-                "structures share one calculator, which keeps only its last results?"
+                f"{structure.frame.place}: the forces of frame {other.frame.number} at other positions: are they "
+                "labels of another structure (a calculator shared by several keeps only its last results)?"
             )
     return None
 
