@@ -194,6 +194,19 @@ def test_labels_of_another_size_are_suspected(atoms: ase.Atoms, message: str) ->
     assert re.search(message, found), found
 
 
+def test_the_same_forces_at_other_positions_are_suspected() -> None:
+    """Structures written with one calculator of ASE all carry the results of its last evaluation."""
+    other = spoiled()
+    other.rattle(0.05, seed=2)
+    forces = np.arange(12.0).reshape(4, 3)
+    for atoms in (same := spoiled(), other):
+        atoms.calc = None
+        atoms.info["energy"], atoms.arrays["forces"] = 1.0, forces
+    (found,) = suspicions(labelled([same, other]), ("Cu",))
+    assert found.startswith("set.xyz: frame 1: the forces of frame 0 at other positions: are they labels of")
+    assert suspicions(labelled([same, same.copy()]), ("Cu",)) == []
+
+
 def test_elements_never_seen_are_named() -> None:
     (found,) = suspicions(labelled([spoiled(), spoiled()]), ("Cu", "Au"))
     assert found.startswith("Au: in the specification, but in no training structure")

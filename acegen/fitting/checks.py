@@ -71,7 +71,7 @@ def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[
         found.append(f"{', '.join(absent)}: in the specification, but in no training structure: its weights stay 0")
     for source in dict.fromkeys(structure.frame.source for structure in structures):
         own = [structure for structure in structures if structure.frame.source == source]
-        found += [text for text in (_forces(own), _stresses(own), _energies(own, species)) if text]
+        found += [text for text in (_forces(own), _stresses(own), _energies(own, species), _repeated(own)) if text]
     return found
 
 
@@ -118,6 +118,21 @@ def _energies(structures: Sequence[Structure], species: Sequence[str]) -> str | 
         f"{labelled[at].frame.place}: its energy is {distance[at]:.4g} eV per atom away from the others: is it in "
         "another unit (meV, kJ/mol), or of another calculation?"
     )
+
+
+def _repeated(structures: Sequence[Structure]) -> str | None:
+    """Forces that belong to other positions: a slip in a set, or one ASE calculator shared by all structures."""
+    first: dict[bytes, Structure] = {}
+    for structure in structures:
+        if structure.forces is None or not structure.forces.any():
+            continue
+        other = first.setdefault(structure.forces.tobytes(), structure)
+        if not np.array_equal(other.atoms.positions, structure.atoms.positions):
+            return (
+                f"{structure.frame.place}: the forces of frame {other.frame.number} at other positions: are they "
+                "labels of another structure (a calculator shared by several keeps only its last results)?"
+            )
+    return None
 
 
 def residual_energies(structures: Sequence[Structure], species: Sequence[str]) -> FloatArray:
