@@ -17,7 +17,7 @@ from ase.io import write
 
 from acegen.fitting.fit import fit
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "05_fit_and_run.py"
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "06_fitted_model.py"
 
 SPEC = """name: tersoff
 elements: [Si]

@@ -58,7 +58,6 @@ def test_standalone_kernel_agrees_with_finite_differences(tmp_path: Path) -> Non
     assert run([str(tmp_path / "standalone")], tmp_path).splitlines()[-1] == "good"
 
 
-<<<<<<< HEAD
 def test_fit_is_good_and_knows_where_it_is_not(tmp_path: Path) -> None:
     text = python("05_fit.py", tmp_path)
     assert float(re.search(r"holdout +energies +(\S+) meV/atom", text)[1]) < 10.0
@@ -66,13 +65,9 @@ def test_fit_is_good_and_knows_where_it_is_not(tmp_path: Path) -> None:
     assert near < 2.0 and far > 5.0
 
 
-def test_every_example_is_run_here() -> None:
-    mine = Path(__file__).read_text(encoding="utf-8")
-=======
 def test_every_example_is_run_here_or_beside() -> None:
     files = (Path(__file__), Path(__file__).with_name("test_example_fit.py"))
     mine = "".join(path.read_text(encoding="utf-8") for path in files)
->>>>>>> f5
     for path in EXAMPLES.iterdir():
         if path.suffix in (".py", ".c"):
             assert path.name in mine

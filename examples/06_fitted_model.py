@@ -4,7 +4,7 @@ Every number comes with its standard deviation over the committee that the fit l
 as those of the fit, are searched for strained perfect crystals to compare with.  Needs ASE with NoseHooverChainNVT.
 
 acegen fit examples/fit/zuo2020/si.yaml Si_train.xyz --test Si_test.xyz -o si --weight E=8
-python examples/05_fit_and_run.py si.yaml pictures --labels Si_train.xyz Si_test.xyz
+python examples/06_fitted_model.py si.yaml pictures --labels Si_train.xyz Si_test.xyz
 """
 
 import argparse
