@@ -125,6 +125,14 @@ class CupyBackend:
         self._device = cupy.cuda.Device(index)
         self.architecture = f"sm_{self._device.compute_capability}"
         self.out_of_memory: tuple[type[BaseException], ...] = (cupy.cuda.memory.OutOfMemoryError,)
+        try:
+            with self._device:
+                cupy.zeros(1) + 1.0  # CuPy compiles its own kernels, with headers that its wheels do not have
+        except RuntimeError as error:
+            raise LoadError(
+                f"device: CuPy cannot compile its own kernels ({_first_line(error)}): install acegen with the extra "
+                "cuda12 or cuda13, or CuPy as 'cupy-cuda13x[ctk]'"
+            ) from error
 
     def active(self) -> contextlib.AbstractContextManager[Any]:
         """See Backend."""

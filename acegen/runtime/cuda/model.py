@@ -266,6 +266,7 @@ class CudaModel(DerivedModel):
     def _use_coefficients(self, coefficients: FloatArray) -> None:
         with self._lock, self.backend.active():
             self.program.coefficients = self.backend.to_device(coefficients)
+            self.backend.synchronize()  # an evaluation on another stream may follow
 
     def __repr__(self) -> str:
         return (
