@@ -7,6 +7,7 @@ from __future__ import annotations
 import platform
 import shlex
 from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
@@ -136,6 +137,13 @@ def test_batch_is_its_structures(model: Model, batch: GraphBatch, design: Design
             assert np.array_equal(part.virial, design.virial[systems.start : systems.stop])
             parts += 1
         assert parts == (batch.n_systems if max_bytes == 1 else 1)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1, 1.5, "x", True])
+def test_memory_of_parts_is_a_whole_number(model: Model, batch: GraphBatch, max_bytes: Any) -> None:
+    """No part of no bytes: refused, with what was found."""
+    with pytest.raises(InputError, match=f"max_bytes: expected a whole number >= 1, found {max_bytes!r}"):
+        list(model.design_blocks(batch, max_bytes=max_bytes))
 
 
 def test_threads_give_the_same_bits(model: Model, kernels: Kernels, spec_folder: Path) -> None:

@@ -172,6 +172,7 @@ def _complaint(path: Path) -> str:
         ("E0", np.zeros(5), "E0: expected shape [2], found [5]"),
         ("WB", np.full((3, 2), np.nan), "WB: expected finite numbers"),
         ("WB", np.zeros((3, 2)), "A2B_shape: expected [3, "),
+        ("Wpair", np.zeros((1, 2)), "Wpair: expected a row for each of the "),
         ("elements", np.array([14, 14]), "elements: expected different atomic numbers"),
         ("aspec_r", np.array([99]), "aspec_r: expected indices from 0"),
         ("polys_A", np.ones(2), "polys_A: expected shape"),

@@ -42,7 +42,12 @@ def many_body(archive: Archive, n_species: int, used: list[int]) -> list[list[Ra
 def pair(archive: Archive, n_species: int, n_functions: int) -> list[list[Radial]]:
     """The pair functions, [centre][neighbour]."""
     used = list(range(n_functions))
-    if archive.word("pair_radial_kind", KINDS[:2], "spline") == "analytic":
+    analytic = archive.word("pair_radial_kind", KINDS[:2], "spline") == "analytic"
+    array, axis = ("pair_Wnlq", 2) if analytic else ("pair_spline_coefs", 3)
+    there = archive.numbers(array, ANY, ANY, ANY, ANY).shape[axis]
+    if n_functions < there:  # too many are refused below
+        raise archive.fail("Wpair", f"a row for each of the {there} functions of {array}", n_functions)
+    if analytic:
         return _analytic(archive, "pair", "pair_Wnlq", "pair_polys", n_species, used)
     return _spline(archive, "pair", "pair_spline_coefs", n_species, used)
 

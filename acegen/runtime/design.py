@@ -173,7 +173,13 @@ def rows_in(
 
 
 def parts_of(first_atom: Any, row_bytes: int, max_bytes: int) -> Iterator[tuple[int, int]]:
-    """Ranges of systems whose rows (7 per system, 3 per atom) take at most `max_bytes`, at least one system each."""
+    """Ranges of systems whose rows (7 per system, 3 per atom) take at most `max_bytes`, at least one system each.
+
+    Raises:
+        InputError: `max_bytes` is no whole number above 0.
+    """
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+        raise InputError(f"max_bytes: expected a whole number >= 1, found {max_bytes!r}")
     start, n_systems = 0, len(first_atom) - 1
     while start < n_systems:
         stop = start + 1
