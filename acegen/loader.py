@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,7 +133,7 @@ def export(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         out: the file to write, ending in .yace; one that is there is replaced.
 
     Returns:
-        The path of the file.
+        The path of the file; with a UserWarning where all weights are zero.
 
     Raises:
         SpecError, PotentialError: the input breaks a rule, or holds something a `.yace` file cannot.
@@ -143,7 +144,10 @@ def export(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     path = _existing(source)
     if path.is_dir():
         raise LoadError(f"{path}: is a folder, expected a specification or a potential")
-    write_yace(read_input(path).exact, Path(out))
+    exact = read_input(path).exact
+    write_yace(exact, Path(out))
+    if not any(centre.weights.any() for centre in exact.centres):
+        warnings.warn(f"{path.name}: its weights are all zero: fit it first", stacklevel=2)
     return Path(out)
 
 

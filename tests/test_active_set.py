@@ -9,6 +9,7 @@ import pytest
 
 from acegen.errors import InputError
 from acegen.uncertainty import active_set, extrapolation_grade
+from acegen.uncertainty.asi import checked_inverse
 
 TOLERANCE = 0.01
 
@@ -132,3 +133,18 @@ def test_wrong_rows_get_one_sentence(rows: object, message: str) -> None:
 def test_tolerance_is_positive() -> None:
     with pytest.raises(InputError, match="tolerance: expected a positive number, found 0"):
         active_set(np.eye(2), 0.0)
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.ones((3, 3)), np.diag([1.0, 2.0, 0.0])[:, [2, 0, 1]]])
+def test_singular_matrices_are_no_active_sets(matrix: np.ndarray) -> None:
+    """Where an active row never counts, grades would be too small."""
+    with pytest.raises(InputError, match="x: expected the inverse of a matrix, found a singular matrix"):
+        checked_inverse("x", matrix)
+
+
+def test_pseudo_inverses_and_ill_conditioned_sets_pass() -> None:
+    """Functions that are zero in all data, and sizes of functions many orders of magnitude apart."""
+    rows = basis_like(3, 3)
+    rows[:, 1] = 0.0
+    for matrix in (np.linalg.pinv(rows), np.diag([1e-150, 1.0, 1e150])):
+        np.testing.assert_array_equal(checked_inverse("x", matrix), matrix)

@@ -77,11 +77,12 @@ def test_round_trip(spec: Path, model: Model, frames: tuple[Path, list[Atoms]], 
     np.testing.assert_array_equal(found[2].get_momenta(), given[2].get_momenta())
 
 
-def test_in_place_and_virial(spec: Path, model: Model, frames: tuple[Path, list[Atoms]]) -> None:
-    """The output may be the input: it is read to the end before it is replaced; only what was asked for is there."""
+def test_only_what_is_asked_for(spec: Path, model: Model, frames: tuple[Path, list[Atoms]], tmp_path: Path) -> None:
+    """The virial alone, of structures one at a time."""
     path, given = frames
-    assert main(["eval", str(spec), str(path), "-o", str(path), "--properties", "virial", "--batch", "1"]) == 0
-    found = read(path, ":", format="extxyz")
+    out = tmp_path / "out.xyz"
+    assert main(["eval", str(spec), str(path), "-o", str(out), "--properties", "virial", "--batch", "1"]) == 0
+    found = read(out, ":", format="extxyz")
     assert [sorted(set(after.info) - {"name"}) for after in found] == [["virial"]] * len(given)
     for before, after in zip(given, found, strict=True):
         np.testing.assert_allclose(
@@ -92,10 +93,10 @@ def test_in_place_and_virial(spec: Path, model: Model, frames: tuple[Path, list[
 def test_results_of_a_bundle_in_float32(spec: Path, frames: tuple[Path, list[Atoms]], tmp_path: Path) -> None:
     """A bundle folder serves as well, in another precision, and old results are replaced."""
     path, given = frames
-    bundle, out = tmp_path / "bundle", tmp_path / "out.xyz"
+    bundle, first, out = tmp_path / "bundle", tmp_path / "first.xyz", tmp_path / "out.xyz"
     assert main(["compile", str(spec), "-o", str(bundle), "--source-only"]) == 0
-    assert main(["eval", str(spec), str(path), "-o", str(out), "--properties", "energy"]) == 0
-    assert main(["eval", str(bundle), str(out), "-o", str(out), "--precision", "float32", "--threads", "1"]) == 0
+    assert main(["eval", str(spec), str(path), "-o", str(first), "--properties", "energy"]) == 0
+    assert main(["eval", str(bundle), str(first), "-o", str(out), "--precision", "float32", "--threads", "1"]) == 0
     single = acegen.load(spec, precision="float32")
     found = read(out, ":", format="extxyz")
     exact = single.evaluate(given[0])
@@ -160,3 +161,18 @@ def test_errors_of_arguments(
     assert "is a folder, expected the name of a file" in _fails(capsys, spec, path, "-o", tmp_path / "folder")
     assert main(["eval", str(spec), str(path), "-o", str(tmp_path / "none" / "out.xyz")]) == 2
     assert "cannot be written, there is no folder" in capsys.readouterr().err
+
+
+def test_what_is_read_is_never_replaced(
+    spec: Path, frames: tuple[Path, list[Atoms]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither by its name nor through a link."""
+    path, before = frames[0], frames[0].read_bytes()
+    link = path.with_name("link.xyz")
+    link.symlink_to(path)
+    for out in (path, link):
+        assert main(["eval", str(spec), str(path), "-o", str(out)]) == 2
+        assert (
+            capsys.readouterr().err == f"acegen: --out: {out} is read by this command, expected another file to write\n"
+        )
+    assert path.read_bytes() == before

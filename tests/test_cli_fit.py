@@ -88,6 +88,11 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
         (["argon.yaml", "nothing.xyz", "-o", "m"], "nothing.xyz: expected a file of structures"),
         (["argon.yaml", "train.xyz", "-o", "none/m"], "there is no folder none"),
         (["argon.yaml", "train.xyz", "-o", "m", "--plot", "m.pdf"], "--plot: m.pdf: expected the name of an .svg"),
+        (
+            ["argon.yaml", "train.xyz", "-o", "m", "--plot", "none/m.svg"],
+            "--plot: none/m.svg: cannot be written, there",
+        ),
+        (["argon.yaml", "nothing.xyz", "-o", "../{folder}/argon"], "argon.yaml: is read by this fit and would be"),
         (["argon.yaml", "train.xyz", "-o", "m", "--e0", "Ar=low"], "--e0: expected Symbol=energy pairs"),
         (["argon.yaml", "train.xyz", "-o", "m", "--e0", "mean"], "e0: expected one of auto"),
         (["argon.yaml", "train.xyz", "-o", "m", "--weight", "warm:E"], "--weight: expected TYPE:E=number"),
@@ -103,7 +108,7 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
 def test_mistakes_are_told_in_one_line(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
-    assert main(["fit", *words]) == 2
+    assert main(["fit", *(word.format(folder=folder.name) for word in words)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("acegen: ") and message in err and err.count("\n") == 1
 
@@ -118,3 +123,13 @@ def test_suspicions_are_printed_and_the_fit_goes_on(folder: Path, capsys: pytest
     out = capsys.readouterr().out
     assert "warning: milli.xyz: the energies vary 0.000" in out
     assert (folder / "model.yaml").exists()
+
+
+def test_forces_of_the_wrong_sign_are_called_that(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = [labelled(k) for k in range(12)]
+    for atoms in frames:
+        atoms.arrays["dft_forces"] *= -1.0
+        del atoms.info["dft_virial"]
+    write("signs.xyz", frames)
+    assert main(["fit", "argon.yaml", "signs.xyz", "-o", "model", "--no-active-set"]) == 0
+    assert "are the forces of the wrong sign (gradients of the energy)?" in capsys.readouterr().out

@@ -22,6 +22,7 @@ from acegen import GraphBatch
 from acegen.build.cc import find_compiler
 from acegen.errors import InputError
 from acegen.inputs import read_input
+from acegen.runtime import room
 from acegen.runtime.design import Design
 from acegen.runtime.model import Model
 
@@ -227,3 +228,25 @@ def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
     embedded = kernels(write_spec(spec_folder, "embedded"))
     with pytest.raises(InputError, match="not linear in its basis functions"):
         embedded.design(cluster(embedded))
+
+
+@pytest.mark.parametrize("limit", ["machine", "empty"])
+def test_rows_beyond_memory_are_refused(
+    model: Model, batch: GraphBatch, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """More than the machine has, or than is to be had: the bytes are told, and what to do instead."""
+
+    def none_left(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    if limit == "machine":
+        monkeypatch.setattr(room, "physical_bytes", lambda: 1000.0)
+    else:
+        monkeypatch.setattr(room.room_for, "__defaults__", (none_left,))
+    n_bytes = 8 * batch.n_atoms * 3 * model.n_parameters
+    with pytest.raises(InputError, match=f"takes {n_bytes} bytes, .*: use design_blocks, or fewer structures"):
+        model.design(batch, "forces")
+    if limit == "machine":
+        n_bytes = 8 * batch.n_edges * 3 * model.n_basis
+        with pytest.raises(InputError, match=f"basis_gradients: .* takes {n_bytes} bytes, .*fewer structures at a"):
+            model.evaluate(batch, "basis_gradients")

@@ -201,3 +201,11 @@ def test_pyace_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: 
     assert main(["bench", str(path), "--against", "pyace", *options]) == 0
     (line,) = json.loads(capsys.readouterr().out)["agreement"]
     assert abs(line["energy"]) < 1e-9 and line["forces"] < 1e-7
+
+
+def test_weights_of_zero_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of a potential that is zero is written, and hardly what was wanted."""
+    path = write(tmp_path, "bessel", "weights: zero\n")
+    with pytest.warns(UserWarning, match=r"bessel\.yaml: its weights are all zero: fit it first"):
+        acegen.export(path, tmp_path / "zero.yace")
+    assert (tmp_path / "zero.yace").is_file()

@@ -361,3 +361,48 @@ def test_parameters_and_weights_are_the_same_numbers(fitted: Fitted) -> None:
     np.testing.assert_array_equal(first, [*range(n_body), *range(2 * n_body, 2 * n_body + n_pair)])
     np.testing.assert_array_equal(second[-1], numbers[-1])
     assert Factor.empty(3).n_parameters == 3
+
+
+def test_a_model_never_replaces_its_specification(copper: Path, frames: list[ase.Atoms]) -> None:
+    """Neither by its name nor through a link."""
+    text = copper.read_text()
+    fitted = acegen.fit(copper, emt_labelled(1, "Cu4"), active_set=False)
+    (copper.parent / "link.yaml").symlink_to(copper)
+    for name in ("cu", "link.yaml"):
+        with pytest.raises(InputError, match="would be replaced, expected another name to write"):
+            fitted.save(copper.parent / name)
+    assert copper.read_text() == text
+
+
+def test_a_model_that_cannot_be_replaced_stays(copper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the arrays are written: the older model is whole."""
+    fitted = acegen.fit(copper, emt_labelled(1, "Cu4"), active_set=False)
+    files = fitted.save(tmp_path / "model")
+    before = [file.read_bytes() for file in files]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        fitted.save(tmp_path / "model")
+    assert [file.read_bytes() for file in files] == before
+    assert not list(tmp_path.glob(".model*"))
+
+
+@pytest.mark.parametrize("weights", [{"E": -1}, [30, 1], {"default": 3.0}])
+def test_weights_of_another_form_are_refused(copper: Path, weights: Any) -> None:
+    with pytest.raises(InputError, match=r"weights: .*such as|weights: \w+: expected a mapping as in"):
+        acegen.fit(copper, emt_labelled(1, "Cu4"), weights=weights)
+
+
+def test_isolated_atoms_that_contradict_e0_are_named(tmp_path: Path) -> None:
+    """E0 of the specification counts; an atom alone has no neighbours that weights could act on."""
+    path = tmp_path / "cu.yaml"
+    path.write_text("name: cu\nelements: [Cu]\norder: 2\ndegree: 5\ncutoff: 4.2\nreference_energies: {Cu: 0.5}\n")
+    alone = ase.Atoms("Cu", cell=[20.0] * 3)
+    alone.calc = SinglePointCalculator(alone, energy=-3.25)
+    fitted = acegen.fit(path, [emt_labelled(1, "Cu4"), alone], active_set=False)
+    expected = "E0 of Cu: 0.5 eV from the specification, but an isolated atom in the structures has -3.25 eV"
+    assert expected in fitted.warnings
+    assert not any("E0" in text for text in acegen.fit(path, emt_labelled(1, "Cu4"), active_set=False).warnings)

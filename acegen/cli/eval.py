@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.structures
     if not arguments.input.expanduser().exists():
         raise LoadError(f"{arguments.input}: expected a bundle folder, a specification or a potential, found nothing")
+    _check_out(arguments.out, (path, arguments.input))
     n_frames = count_frames(path)
     import acegen
 
@@ -78,6 +79,13 @@ def run(arguments: argparse.Namespace) -> int:
                 done += len(batch)
         progress.say(f"{arguments.out}: {done} structures, {model.name}, {model.precision}")
     return 0
+
+
+def _check_out(out: Path, sources: Sequence[Path]) -> None:
+    """Refuse to replace what is read."""
+    for source in sources:
+        if out.exists() and source.expanduser().exists() and out.samefile(source.expanduser()):
+            raise InputError(f"--out: {out} is read by this command, expected another file to write")
 
 
 def _wanted(text: str) -> tuple[str, ...]:

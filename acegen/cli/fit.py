@@ -25,7 +25,8 @@ def add_parser(subparsers: Any) -> None:
         "fit",
         help="fit the weights of a specification to structures with energies and forces",
         description="Fit a linear model and write model.yaml (the specification with its weights), model.npz (all "
-        "numbers) and model.json (a report). Interrupted, the same command goes on where it was.",
+        "numbers) and model.json (a report). Its state is kept every 20 s: interrupted, the same "
+        "command goes on from there.",
     )
     parser.add_argument("spec", metavar="SPEC", type=Path, help="basis specification")
     parser.add_argument("train", metavar="train.xyz", nargs="+", type=Path, help="structures (any format ASE reads)")
@@ -65,12 +66,12 @@ def _add_solver(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Fit, save, and print what was found, the errors and the warnings."""
-    from acegen.fitting.fitted import check_writable, partial_of
+    from acegen.fitting.fitted import check_keeps, check_writable, partial_of
 
     began = time.perf_counter()
     check_writable(arguments.out)
-    if arguments.plot is not None and arguments.plot.suffix not in (".svg", ".png"):
-        raise InputError(f"--plot: {arguments.plot.name}: expected the name of an .svg or .png file")
+    check_keeps(arguments.out, (arguments.spec, *arguments.train, *(arguments.test or ())))
+    _check_plot(arguments.plot)
     partial = None if arguments.no_resume else partial_of(arguments.out)
     with Progress(1000) as progress:
         fitted = _fit(arguments, partial, progress)
@@ -85,6 +86,18 @@ def run(arguments: argparse.Namespace) -> int:
             progress.say(summary(fitted))
             progress.say(f"{files[0]}, {files[1].name}, {files[2].name} in {seconds_text(time.perf_counter() - began)}")
     return 0
+
+
+def _check_plot(path: Path | None) -> None:
+    """Refuse a picture that cannot be written, before the fit."""
+    if path is None:
+        return
+    if path.suffix not in (".svg", ".png"):
+        raise InputError(f"--plot: {path.name}: expected the name of an .svg or .png file")
+    if path.is_dir():
+        raise InputError(f"--plot: {path}: is a folder, expected the name of a file to write")
+    if not path.expanduser().absolute().parent.is_dir():
+        raise InputError(f"--plot: {path}: cannot be written, there is no folder {path.parent}")
 
 
 def _fit(arguments: argparse.Namespace, partial: Path | None, progress: Progress) -> Fitted:

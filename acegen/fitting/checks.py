@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.fitting.reference import compositions
+from acegen.fitting.reference import Reference, compositions, isolated_energies
 from acegen.fitting.structures import Structure
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
+from acegen.spec.model import BasisSpec
 
 TOO_CLOSE = 0.1  # angstrom
 _LARGE_FORCE = 300.0  # eV/A
 _LARGE_STRESS = 3.0  # eV/A^3, 480 GPa
+_OTHER_E0 = 0.01  # eV, of an isolated atom and E0
 _LARGE_SPREAD = 200.0  # eV per atom, of energies less those of the elements
 
 
@@ -73,6 +75,17 @@ def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[
         own = [structure for structure in structures if structure.frame.source == source]
         found += [text for text in (_forces(own), _stresses(own), _energies(own, species), _repeated(own)) if text]
     return found
+
+
+def contradicted(structures: Sequence[Structure], spec: BasisSpec, reference: Reference) -> list[str]:
+    """Sentences about isolated atoms whose energy is not E0, which no weights can mend."""
+    alone = isolated_energies(structures, spec)
+    known = zip(spec.elements, reference.energies, reference.origins, strict=True)
+    return [
+        f"E0 of {symbol}: {e0:.6g} eV from {origin}, but an isolated atom in the structures has {alone[symbol]:.6g} eV"
+        for symbol, e0, origin in known
+        if symbol in alone and abs(alone[symbol] - e0) > _OTHER_E0
+    ]
 
 
 def _forces(structures: Sequence[Structure]) -> str | None:

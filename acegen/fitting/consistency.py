@@ -62,6 +62,11 @@ def _energies(compared: Sequence[Comparison], species: Sequence[str]) -> str | N
     slope = _factor(pairs)
     if slope is None:
         return None
+    if slope < 0.0:
+        return (
+            f"{own[0].structure.frame.source}: the energies vary {slope:.3g} times as much as the forces say: are the "
+            "forces of the wrong sign (gradients of the energy)?"
+        )
     return (
         f"{own[0].structure.frame.source}: the energies vary {slope:.3g} times as much as the forces say: are they in "
         f"eV, and the forces in eV/angstrom?{_hint(slope, _ENERGY_UNITS)}"

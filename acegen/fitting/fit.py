@@ -21,7 +21,7 @@ import numpy as np
 
 from acegen.errors import InputError
 from acegen.fitting.accuracy import compare, errors_by_kind
-from acegen.fitting.checks import check_structures, suspicions
+from acegen.fitting.checks import check_structures, contradicted, suspicions
 from acegen.fitting.consistency import unit_mistakes
 from acegen.fitting.fitted import Fitted
 from acegen.fitting.grading import choose_active_sets
@@ -119,6 +119,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     gamma = parameter_prior(task.spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
     warnings = suspicions(labelled.train, task.spec.elements)
+    warnings += contradicted(labelled.train, task.spec, task.reference)
     warnings += unit_mistakes(model, labelled.train, factors, gamma)
     weights = as_weights(model, solution.parameters)
     model.weights = weights

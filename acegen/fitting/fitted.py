@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,15 +60,18 @@ class Fitted:
     def save(self, path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
         """Write <path>.yaml (the specification with these weights), <path>.npz (all numbers) and <path>.json (report).
 
-        The specification appears last and an older one goes first: whenever it is there, all of it is there.
+        All three are complete before an older specification goes, and the new one appears last: whenever it is there,
+        all of it is there.
 
         Returns:
             The three paths; the first one is what `acegen.load` and `acegen.compile` take.
 
         Raises:
-            InputError: the folder cannot be written.
+            InputError: the folder cannot be written, or one of the files is what was fitted.
         """
         check_writable(path)
+        radial = self.spec.radial.weights.source
+        check_keeps(path, (self.spec_path, *(() if radial is None else (radial.path,))))
         files = self._write(Path(path))
         if self.partial is not None:
             self.partial.unlink(missing_ok=True)
@@ -85,14 +89,15 @@ class Fitted:
             },
         )
         copy_radial_weights(self.spec_path, self.spec, spec_file.parent)
-        if spec_file.exists():
-            spec_file.unlink()
-        with written_aside(arrays_file) as file:
-            np.savez(file, **self.arrays())  # type: ignore[arg-type]
-        with written_aside(report_file) as file:
-            file.write((json.dumps(self.report(), indent=1, allow_nan=False) + "\n").encode())
-        with written_aside(spec_file) as file:
-            file.write(text.encode())
+        report = json.dumps(self.report(), indent=1, allow_nan=False) + "\n"
+        # the files take their names in the order of this list read backwards
+        with written_aside(spec_file) as own, written_aside(report_file) as told, written_aside(arrays_file) as numbers:
+            own.write(text.encode())
+            told.write(report.encode())
+            np.savez(numbers, **self.arrays())  # type: ignore[arg-type]
+            for file in (own, told, numbers):
+                file.flush()  # a full disk shows here, while the older model is whole
+            spec_file.unlink(missing_ok=True)  # it must not stand beside arrays that are not its own
         return spec_file, arrays_file, report_file
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -150,3 +155,23 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     for file in files:
         if file.is_dir():
             raise InputError(f"{file}: is a folder, expected the name of a file to write")
+
+
+def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:
+    """Refuse a model whose files would replace what it is made from.
+
+    Raises:
+        InputError: names the file that is both.
+    """
+    for file in files_of(path):
+        for source in sources:
+            if same_file(file, source):
+                raise InputError(f"{file}: is read by this fit and would be replaced, expected another name to write")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file that exists."""
+    try:
+        return one.expanduser().samefile(other.expanduser())
+    except OSError:
+        return False

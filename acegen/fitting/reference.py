@@ -68,7 +68,7 @@ def reference_energies(
     elif chosen == "lsq":
         known = {}
     else:
-        known = {symbol: (e0, "an isolated atom") for symbol, e0 in _isolated(structures, spec).items()}
+        known = {symbol: (e0, "an isolated atom") for symbol, e0 in isolated_energies(structures, spec).items()}
         absent = [symbol for symbol in spec.elements if symbol not in known]
         if chosen == "isolated" and absent:
             raise InputError(
@@ -81,7 +81,7 @@ def reference_energies(
     )
 
 
-def _isolated(structures: Sequence[Structure], spec: BasisSpec) -> dict[str, float]:
+def isolated_energies(structures: Sequence[Structure], spec: BasisSpec) -> dict[str, float]:
     """Energies of single atoms that see no image of themselves."""
     cutoff = max(bond.cutoff for row in spec.bonds for bond in row)
     found: dict[str, float] = {}

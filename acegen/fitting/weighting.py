@@ -59,9 +59,14 @@ def make_weighting(given: Mapping[str, Mapping[str, float]]) -> Weighting:
     What a type does not say is as in "default", and what that does not say is E 30, F 1, V 1.
 
     Raises:
-        InputError: unknown letter, or a weight that is negative or not finite.
+        InputError: no such mapping, an unknown letter, or a weight that is negative or not finite.
     """
+    example = '{"default": {"E": 30, "F": 1, "V": 1}}'
+    if not isinstance(given, Mapping):
+        raise InputError(f"weights: expected them by type of structure, such as {example}, found {given!r}")
     for kind, values in given.items():
+        if not isinstance(values, Mapping):
+            raise InputError(f"weights: {kind}: expected a mapping as in {example}, found {values!r}")
         for letter, value in values.items():
             if letter not in _LETTERS:
                 raise InputError(f"weights: {kind}: found {letter!r}, expected some of E, F, V")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from acegen.linear.archive import Archive
+from acegen.linear.archive import ANY, Archive
 
 Options = tuple[tuple[str, object], ...]
 Parameters = tuple[tuple[str, float | tuple[float, ...]], ...]
@@ -57,9 +55,10 @@ def _stated_cutoffs(archive: Archive, a: int, b: int) -> list[float]:
     """Cutoffs written elsewhere in the file, as the same double as the writer had."""
     found = [archive.meta.get("rcut")]
     for name in ("pair_rcuts", "rcuts"):
-        array = archive.arrays.get(name, np.zeros(0))
-        if array.ndim == 2 and min(array.shape) > max(a, b):
-            found.append(float(array[a, b]))
+        if archive.has(name) and archive.arrays[name].ndim == 2:
+            array = archive.numbers(name, ANY, ANY)
+            if min(array.shape) > max(a, b):
+                found.append(float(array[a, b]))
     found.append(float(archive.arrays["pair_envelope"][a, b, 0]))
     return [float(value) for value in found if isinstance(value, int | float) and value > 0.0]
 

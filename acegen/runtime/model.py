@@ -22,6 +22,7 @@ from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.part import systems_of
+from acegen.runtime.room import room_for
 from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _DERIVED = frozenset(DERIVED)
 _ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
+
+
+def _room_for_rows(shape: tuple[int, ...]) -> FloatArray:
+    return room_for("design", shape, "use design_blocks, or fewer structures")
 
 
 class Model(LoadedModel):
@@ -88,8 +93,8 @@ class Model(LoadedModel):
         plain = tuple(name for name in names if name != FORWARD)
         if plain == names:
             return self.kernel.evaluate(batch, names, self._coefficients_pointer, n_threads, scratch)
+        gradients = room_for(FORWARD, (batch.n_edges, 3, self.n_basis), "evaluate fewer structures at a time", np.zeros)
         results = self.kernel.evaluate(batch, plain, self._coefficients_pointer, n_threads, scratch) if plain else {}
-        gradients = np.zeros((batch.n_edges, 3, self.n_basis))
         self.write_gradients(batch, None, gradients)
         results[FORWARD] = batch.in_caller_order(gradients)
         return results
@@ -129,12 +134,12 @@ class Model(LoadedModel):
 
         Raises:
             InputError: no linear model, unknown property or element, an array that does not fit, two atoms at one
-                place (seen where energy or virial rows are asked for).
+                place (seen where energy or virial rows are asked for), rows that no memory holds.
         """
         names = checked_rows(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
         kernel = self.design_kernel
-        rows = new_design(kernel.shapes(batch), names, out)
+        rows = new_design(kernel.shapes(batch), names, out, _room_for_rows)
         n_threads, scratch = self._prepare_design(batch)
         kernel.rows(batch, rows, n_threads, scratch)
         small = (

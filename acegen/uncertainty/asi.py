@@ -21,7 +21,7 @@ def read_asi(path: str | os.PathLike[str], species: tuple[str, ...]) -> tuple[Fl
     those rows times the slopes dF/drho_p of the embedding, one density after the other ("nonlinear" sets).
 
     Raises:
-        InputError: the file cannot be read, lacks an element, or an array is not a square matrix of numbers.
+        InputError: the file cannot be read, lacks an element, or an array is no invertible matrix.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,4 +50,16 @@ def checked_inverse(label: str, array: npt.NDArray[np.generic]) -> FloatArray:
         raise InputError(f"{label}: expected a square matrix of numbers, found {array.dtype} {list(array.shape)}")
     if not np.isfinite(array).all():
         raise InputError(f"{label}: expected finite numbers, found infinite or undefined ones")
+    if _is_singular(np.asarray(array, np.float64)):
+        raise InputError(f"{label}: expected the inverse of a matrix, found a singular matrix")
     return np.array(array, np.float64, order="C")
+
+
+def _is_singular(array: FloatArray) -> bool:
+    """Whether rows or columns depend on each other exactly; condition numbers of 1e18 do occur in good sets.
+
+    Rows of zeros pass: a pseudo-inverse has them for functions that no active row contains.
+    """
+    if not array.any(axis=0).all():
+        return True
+    return bool(array.any(axis=1).all()) and float(np.linalg.slogdet(array)[0]) == 0.0
