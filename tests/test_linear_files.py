@@ -18,6 +18,7 @@ import pytest
 from kernels import Kernels
 from linear_files import spline_coefficients, write_ace_jax, write_acepotentials
 
+import acegen
 from acegen.errors import AcegenError
 from acegen.inputs import read_input
 from acegen.interpreter import interpret
@@ -116,6 +117,31 @@ def test_radial_functions_that_vanish(tmp_path: Path, kernels: Kernels) -> None:
     assert 0 < int((expected.basis == 0.0).all(axis=0).sum()) < expected.basis.shape[1]
     graph = GraphBatch.from_atoms(structure, model)
     assert_same(model.evaluate(graph, ("energy", "energies", "forces", "virial", "basis")), expected)
+
+
+def test_rows_of_channels_that_some_neighbours_lack(tmp_path: Path) -> None:
+    """Radial functions may be zero for one neighbour species and not for another, between others that are not."""
+    order_three = MODELS["mixed"].replace("order: 2", "order: 3") + WEIGHTS
+    (tmp_path / "three.yaml").write_text(order_three)
+    path = write_ace_jax(tmp_path / "gaps.npz", read_input(tmp_path / "three.yaml").exact)
+    arrays = dict(np.load(path))
+    weights = arrays["rnl_Wnlq"].copy()
+    weights[:, 1, 1::2] = 0.0
+    np.savez(path, **arrays | {"rnl_Wnlq": weights})
+    model = acegen.load(path, threads=1)
+    species, positions, cell, pbc = atoms(len(model.species))
+    structure = ase.Atoms([model.species[s] for s in species], positions, cell=cell, pbc=pbc)
+    forces = model.design(structure, "forces").forces
+    h = 1e-4
+    for atom, axis in ((0, 0), (len(structure) - 1, 2)):
+        energy = []
+        for step in (h, -h):
+            moved = structure.copy()
+            moved.positions[atom, axis] += step
+            energy.append(model.design(moved, "energy").energy[0])
+        difference = (energy[1] - energy[0]) / (2 * h)
+        # central differences: h^2 of the third derivative
+        np.testing.assert_allclose(forces[atom, axis], difference, rtol=0, atol=1e-6 * np.abs(difference).max())
 
 
 def test_older_files_hold_a_dense_coupling(tmp_path: Path) -> None:

@@ -160,6 +160,18 @@ def _terms(centre: Centre, bonds: tuple[Bond, ...], program: Program, c: int, b:
     return chosen.tolist(), row[chosen].tolist()
 
 
+def _without_gaps(legs: list[list[tuple[int, int]]], seen: set[int]) -> set[int]:
+    """Channels that get rows of D: those seen, and zeros between them, for the slots of a function are one run."""
+    kept = set(seen)
+    while True:
+        before = len(kept)
+        for function in legs:
+            inside = [k for k, (c, _) in enumerate(function) if c in kept]
+            kept |= {c for c, _ in function[inside[0] : inside[-1] + 1]} if inside else set()
+        if len(kept) == before:
+            return kept
+
+
 def _pattern(
     plan: Plan,
     a: int,
@@ -177,9 +189,10 @@ def _pattern(
     coefficients: list[float] = []
     row_of: dict[int, int] = {}
     n_values = 0
-    for c in sorted({c for function in legs for c, _ in function}):
-        numbers, values = _terms(centre, bonds, program, c, b)
-        if not numbers:
+    terms = {c: _terms(centre, bonds, program, c, b) for c in sorted({c for function in legs for c, _ in function})}
+    kept = _without_gaps(legs, {c for c, (numbers, _) in terms.items() if numbers})
+    for c, (numbers, values) in terms.items():
+        if c not in kept:
             continue
         l = centre.channels[c].l
         row_of[c] = n_values
@@ -192,13 +205,8 @@ def _pattern(
     for f, function in enumerate(legs):
         seen = [(c, slot) for c, slot in function if c in row_of]
         functions += [seen[0][1] if seen else slots[f], len(rows)]
-        at = functions[-2]
-        for c, slot in seen:
-            if slot != at:
-                raise NotImplementedError("a function of channels of one and of all neighbour species")
-            width = 2 * centre.channels[c].l + 1
-            rows += range(row_of[c], row_of[c] + width)
-            at += width
+        for c, _ in seen:
+            rows += range(row_of[c], row_of[c] + 2 * centre.channels[c].l + 1)
     functions += [slots[-1], len(rows)]
     runs, first_run = _runs(functions[1::2])
     bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
