@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from acegen.aside import same_file, written_aside
 from acegen.errors import InputError
 from acegen.fitting.accuracy import Comparison, Errors
 from acegen.fitting.keys import Found
-from acegen.fitting.partial import written_aside
 from acegen.fitting.reference import Reference
 from acegen.fitting.settings import Settings
 from acegen.fitting.weighting import Weighting
@@ -167,11 +167,3 @@ def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:
         for source in sources:
             if same_file(file, source):
                 raise InputError(f"{file}: is read by this fit and would be replaced, expected another name to write")
-
-
-def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file that exists."""
-    try:
-        return one.expanduser().samefile(other.expanduser())
-    except OSError:
-        return False
