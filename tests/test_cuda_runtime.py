@@ -11,8 +11,7 @@ import pytest
 from ase import Atoms
 from fake_cupy import FakeCupy
 from pair_cuda import SOURCE, record
-from pair_kernel import DEPTH, reference, write_bundle
-from test_model_runtime import structures
+from pair_kernel import DEPTH, reference, structures, write_bundle
 
 from acegen.errors import AcegenError, InputError, LoadError
 from acegen.runtime import GraphBatch, load_bundle
