@@ -8,6 +8,7 @@ from ase import Atoms
 
 from acegen.errors import InputError
 from acegen.runtime import GraphBatch
+from acegen.runtime.finite import check_finite
 
 SPECIES = ("Cu", "Au")
 PAIR = {"species": [0, 1], "positions": [[0, 0, 0], [2.0, 0, 0]], "edge_from": [0, 1], "edge_to": [1, 0]}
@@ -141,3 +142,20 @@ def test_hidden_entries_and_wrong_symbols_are_refused():
             GraphBatch.from_arrays(species=[0], positions=[[0.0, 0, 0]], edge_from=[], edge_to=[], symbols=wrong)
         with pytest.raises(InputError, match="species: expected a sequence of chemical symbols, found"):
             GraphBatch.from_atoms(Atoms("Cu"), 5.0, species=wrong)
+
+
+@pytest.mark.parametrize("name", ["edge_gradients", "basis_gradients"])
+def test_edges_that_are_not_finite_are_told_with_their_structure(name):
+    """Rows of results are edges in the caller's order: of a triangle, then of a pair at one place."""
+    graph = GraphBatch.from_arrays(
+        species=np.zeros(5, int),
+        positions=[[0, 0, 0], [2, 0, 0], [0, 2, 0], [5, 5, 5], [5, 5, 5]],
+        edge_from=[4, 0, 0, 1, 1, 2, 2, 3],
+        edge_to=[3, 1, 2, 0, 2, 0, 1, 4],
+        n_atoms=[3, 2],
+    )
+    for row in (0, 7):
+        values = np.zeros((8, 3, 2))
+        values[row, 1] = np.nan
+        with pytest.raises(InputError, match=f"structure 1: {name} not finite; its atoms 0 and 1 are 0 angstrom apart"):
+            check_finite(graph, {name: values})

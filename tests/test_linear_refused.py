@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def _complaint(path: Path) -> str:
         ("A2B_rows", np.array([0.5]), "A2B_rows: expected"),
         ("pair_rcuts", np.full((2, 2), "far"), "pair_rcuts: expected real numbers, found type <U3"),
         ("rcuts", np.full((2, 2), np.nan), "rcuts: expected finite numbers"),
+        ("rnl_transform", np.tile([2, 1e308, 1, 0, 2, 1, 0.1], (2, 2, 1)), "rnl_transform[0, 0]"),
     ],
 )
 def test_damaged_archives(tmp_path: Path, key: str, value: np.ndarray | None, said: str) -> None:
@@ -66,6 +68,39 @@ def test_unknown_kinds(tmp_path: Path, key: str, value: object, said: str) -> No
     meta = json.loads(bytes(arrays["meta_json"])) | {key: value}
     np.savez(path, **arrays | {"meta_json": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
     assert said in _complaint(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n", math.inf), ("n", math.nan), ("x0", 10**400), ("h", 0), ("n", "100")],
+    ids=lambda value: str(value)[:20],
+)
+def test_grids_that_are_none(tmp_path: Path, key: str, value: object) -> None:
+    """Nodes of splines that lie nowhere, or that no machine can count."""
+    path = write_ace_jax(tmp_path / "model.npz", specified(tmp_path, "splined"), "spline")
+    arrays = dict(np.load(path))
+    meta = json.loads(bytes(arrays["meta_json"]))
+    meta["rnl_spline"][key] = value
+    np.savez(path, **arrays | {"meta_json": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    assert "meta_json.rnl_spline: expected" in _complaint(path)
+
+
+def test_a_stated_cutoff_out_of_reach_is_not_taken(tmp_path: Path) -> None:
+    """The cutoff then follows from the transform, as for files that state none."""
+    path = write_ace_jax(tmp_path / "model.npz", specified(tmp_path, "sige"))
+    arrays = dict(np.load(path))
+    expected = read_input(path).potential.bonds[0][0].cutoff
+    meta = json.loads(bytes(arrays["meta_json"])) | {"rcut": 10**400}
+    np.savez(path, **arrays | {"meta_json": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    assert read_input(path).potential.bonds[0][0].cutoff == pytest.approx(expected, rel=1e-12)
+
+
+def test_factorised_splines_of_unequal_lists(tmp_path: Path) -> None:
+    path = write_ace_jax(tmp_path / "model.npz", specified(tmp_path, "splined"), "spline_factorised")
+    arrays = dict(np.load(path))
+    n = len(arrays["rnl_emb_kidx"])
+    np.savez(path, **arrays | {"rnl_emb_kidx": arrays["rnl_emb_kidx"][:1]})
+    assert f"rnl_emb_kidx: expected shape [{n}], found [1]" in _complaint(path)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +177,11 @@ def test_acepotentials_keywords_that_are_refused(tmp_path: Path, more: dict[str,
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("0.5.1", "expected a version below 0.5, found 0.5.1"), ("new", "expected its version, which decides signs")],
+    [
+        ("0.5.1", "expected a version below 0.5, found 0.5.1"),
+        ("0.5-DEV", "expected a version below 0.5, found 0.5-DEV"),
+        ("new", "expected its version, which decides signs"),
+    ],
 )
 def test_acepotentials_of_other_couplings(tmp_path: Path, version: str, said: str) -> None:
     assert said in _complaint(write_acepotentials(tmp_path / "model.json", SI, np.ones(23), version))

@@ -148,6 +148,9 @@ def test_good_ace_text(tmp_path: Path) -> None:
         ("total_basis_size: 1", "total_basis_size: 2", r"total_basis_size: expected 3 functions, found 2"),
         ("< 1 -1 >", "< 1 1 >", r"sum to 0, found \[1, 1\]"),
         ("num_ms=2", "num_ms=3", r"expected 3 lines < m >: c, found 2"),
+        ("nradbase=2", "nradbase=2000000000", r"crad=: expected 4000000000 entries, found"),
+        ("lmax=1", "lmax=2000000000", r"crad=: expected 4000000002 entries, found"),
+        ("2 FS parameters", "99999999999999999999 FS parameters", r"FS parameters: expected an integer >= 0"),
         ("ChebPow", "ACE.jl.Basic", r"radbasename=: expected a basis with c_nlk"),
     ],
 )

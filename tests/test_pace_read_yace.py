@@ -65,6 +65,12 @@ BAD_YACE = [
         "nradmax: x, lmax: 1, nradbasemax: 2, radbasename: Cheb",
         r"bonds.\[1, 1\].nradmax: expected an integer >= 0, found 'x'",
     ),
+    (
+        "nradmax: 1, lmax: 1, nradbasemax: 2, radbasename: Cheb",
+        "nradmax: 1, lmax: 1, nradbasemax: 2000000000, radbasename: Cheb",
+        r"bonds.\[1, 1\].radcoefficients\[0\]\[0\]: expected 2000000000 entries, found 2",
+    ),
+    ("E0: [-1, 5e-1]", "E0: !taken 99", r"line 2: not valid YAML: unknown tag '!taken'"),
     ("mu0: 0, rank: 1", "mu0: 1, rank: 1", r"functions.0\[0\].mu0: expected 0, .* found 1"),
     ("mus: [1], ns: [2]", "mus: [2], ns: [2]", r"functions.0\[0\].mus: expected integers from 0 to 1, found 2"),
     ("mus: [1], ns: [2]", "mus: [1], ns: [3]", r"functions.0\[0\].ns: expected integers from 1 to 2, found 3"),

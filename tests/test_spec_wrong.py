@@ -98,11 +98,13 @@ WRONG = [
         "weights: {kind: file, file: no.npz}\n",
         "weights.file: expected the name of an .npz file next to the spec, which exists",
     ),
+    ("l_weight: " + 400 * "9" + "\n", "l_weight: expected a number >= 0.1"),
+    ("reference_energies: {Si: " + 400 * "9" + "}\n", "reference_energies.Si: expected an energy in eV"),
     ("7: 3\n", "model.yaml: top level: expected text keys, got 7"),
 ]
 
 
-@pytest.mark.parametrize(("line", "message"), WRONG, ids=[line.strip() for line, _ in WRONG])
+@pytest.mark.parametrize(("line", "message"), WRONG, ids=[line.strip()[:80] for line, _ in WRONG])
 def test_wrong_key_or_value(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         read(tmp_path, BASE + line)
