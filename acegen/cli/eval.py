@@ -55,7 +55,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate in batches; the output appears under its name only when everything went well."""
-    from acegen.cli.extxyz import count_frames, read_frames
+    from acegen.cli.extxyz import read_frames
+    from acegen.xyz import count_frames
 
     wanted = _wanted(arguments.properties + (",gamma" if arguments.gamma else ""))
     path: Path = arguments.structures
