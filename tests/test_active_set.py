@@ -55,12 +55,12 @@ def test_every_row_of_the_data_has_a_grade_of_one_at_most() -> None:
 
 
 def test_hundreds_of_swaps_leave_an_exact_inverse() -> None:
-    """Rows that grow from the first to the last: nearly all that the search begins with are swapped, many twice."""
+    """Blocks of rows that grow from the first to the last: nearly all active rows are swapped, many several times."""
     rows = basis_like(3000, 80) * np.geomspace(1.0, 1e6, 3000)[:, None]
-    found = active_set(rows, TOLERANCE)
-    assert (np.sort(found.picked) > 4 * 80).all()
-    exact = np.linalg.inv(rows[found.picked])
-    np.testing.assert_allclose(found.inverse, exact, rtol=0, atol=1e-6 * np.abs(exact).max(axis=1, keepdims=True))
+    found = active_set(lambda: np.array_split(rows, 6), TOLERANCE)
+    assert (found.picked > 2000).all()
+    sizes = np.abs(found.inverse).max(axis=1, keepdims=True)
+    assert np.abs((found.inverse - np.linalg.inv(rows[found.picked])) / sizes).max() < 1e-6
     assert extrapolation_grade(rows, found.inverse).max() <= 1.0 + TOLERANCE + 1e-9
 
 
