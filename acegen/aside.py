@@ -19,10 +19,7 @@ def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iter
     Raises:
         `complaint`: the folder is missing or cannot be written, or `path` is a folder.
     """
-    if path.is_dir():
-        raise complaint(f"{path}: is a folder, expected the name of a file to write")
-    if not path.absolute().parent.is_dir():
-        raise complaint(f"{path}: cannot be written, there is no folder {path.parent}")
+    check_place(path, complaint)
     try:
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
     except OSError as error:
@@ -38,6 +35,21 @@ def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iter
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def check_place(path: Path, complaint: type[AcegenError] = InputError) -> None:
+    """Refuse a place where no file can be written, before the work whose result goes there.
+
+    Raises:
+        `complaint`: the folder is missing or may not be written to, or `path` is a folder.
+    """
+    if path.is_dir():
+        raise complaint(f"{path}: is a folder, expected the name of a file to write")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise complaint(f"{path}: cannot be written, there is no folder {path.parent}")
+    if not os.access(folder, os.W_OK):
+        raise complaint(f"{path}: cannot be written, {path.parent} may not be written to")
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.aside import same_file, written_aside
+from acegen.aside import check_place, same_file, written_aside
 from acegen.cli.arguments import add_device, add_precision, add_subject, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError, LoadError
@@ -85,7 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_out(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse to replace what is read."""
+    """Refuse to replace what is read, or to write where that is impossible."""
+    check_place(out)
     for source in sources:
         if same_file(out, source):
             raise InputError(f"--out: {out} is read by this command, expected another file to write")
