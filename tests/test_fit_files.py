@@ -19,6 +19,7 @@ from fits import COPPER, SPEC, emt_labelled
 
 import acegen
 from acegen.basis.radial import radial_matrix
+from acegen.cli.main import main
 from acegen.errors import InputError, SpecError
 from acegen.fitting.fitted import Fitted, partial_of
 from acegen.inputs import read_input
@@ -222,6 +223,21 @@ def test_a_model_never_replaces_its_specification(copper: Path, frames: list[ase
         with pytest.raises(InputError, match="would be replaced, expected another name to write"):
             fitted.save(copper.parent / name)
     assert copper.read_text() == text
+
+
+@pytest.mark.parametrize("kind", ["weights", "radial"])
+def test_a_model_never_replaces_arrays_of_its_specification(
+    copper: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights fitted before, and given radial weights: told before the fit begins."""
+    own = "{weights: {kind: file, file: W.npz}}" if kind == "radial" else "{kind: file, file: W.npz}"
+    copper.write_text(f"{copper.read_text()}{kind}: {own}\n")
+    arrays = copper.with_name("W.npz")
+    arrays.write_bytes(b"arrays")
+    write(copper.with_name("train.xyz"), emt_labelled(1, "Cu4"))
+    assert main(["fit", str(copper), str(copper.with_name("train.xyz")), "-o", str(copper.with_name("W"))]) == 2
+    assert "W.npz: is read by this fit and would be replaced" in capsys.readouterr().err
+    assert arrays.read_bytes() == b"arrays"
 
 
 def test_a_model_never_replaces_its_structures(copper: Path) -> None:

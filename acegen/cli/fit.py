@@ -68,10 +68,12 @@ def _add_solver(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fit, save, and print what was found, the errors and the warnings."""
     from acegen.fitting.fitted import check_keeps, check_writable, partial_of
+    from acegen.spec.files import array_files
 
     began = time.perf_counter()
     check_writable(arguments.out)
-    check_keeps(arguments.out, (arguments.spec, *arguments.train, *(arguments.test or ())))
+    arrays = (array.path for array in array_files(arguments.spec.expanduser()))
+    check_keeps(arguments.out, (arguments.spec, *arguments.train, *(arguments.test or ()), *arrays))
     _check_plot(arguments.plot)
     partial = None if arguments.no_resume else partial_of(arguments.out)
     with Progress(1000) as progress:

@@ -80,9 +80,7 @@ class Fitted:
             InputError: the folder cannot be written, or one of the files is what this fit has read.
         """
         check_writable(path)
-        radial = self.spec.radial.weights.source
-        read = [self.source.path, *(Path(one.source) for one in self.found)]
-        check_keeps(path, read if radial is None else [*read, radial.path])
+        check_keeps(path, (*self.source.files, *(Path(one.source) for one in self.found)))
         files = self._write(Path(path))
         if self.partial is not None:
             self.partial.unlink(missing_ok=True)

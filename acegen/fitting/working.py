@@ -33,6 +33,12 @@ class Fittable:
         """Keys that the specification itself has at the top level."""
         return frozenset(top_level(self.text))
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The specification and the array files that it names."""
+        arrays = (self.spec.weights.source, self.spec.radial.weights.source)
+        return self.path, *(array.path for array in arrays if array is not None)
+
     def written(self, folder: Path, values: Mapping[str, Any], taken: str = "") -> str:
         """Text for a specification in `folder` with these values; the array file of given radial weights is copied.
 
