@@ -169,13 +169,28 @@ def _split(body: tuple[Assign, ...], seeds: tuple[sympy.Symbol, ...]) -> _Parts:
             a.target for a in body
             if a.target in handed and a.target not in seeds and a.value.free_symbols & lanes <= set(handed) - {a.target}
         ]  # fmt: skip
+        cheap = cheap[-1:] or _many_of_few(body, handed, seeds, lanes)
         if not cheap:
             break
-        late.add(cheap[-1])
+        late.update(cheap)
     start = tuple(a for a in body if a.target not in late)
     plain = {a.target for a in body} - lanes  # numbers of the bond: where they are wanted
     ladder = tuple(a for a in body if a.target in late or a.target in plain)
     return _Parts(start, tuple(handed), ladder)
+
+
+def _many_of_few(
+    body: tuple[Assign, ...], handed: list[sympy.Symbol], seeds: tuple[sympy.Symbol, ...], lanes: set[sympy.Symbol]
+) -> list[sympy.Symbol]:
+    """Quantities that follow from fewer others, as all A_k x + B_k from x: these are handed over in their stead."""
+    groups: dict[frozenset[sympy.Symbol], list[sympy.Symbol]] = {}
+    for a in body:
+        if a.target in handed and a.target not in seeds:
+            groups.setdefault(frozenset(a.value.free_symbols & lanes), []).append(a.target)
+    for sources, group in groups.items():
+        if len(sources - set(handed)) < len(group):
+            return group
+    return []
 
 
 def _handed(body: tuple[Assign, ...], late: set[sympy.Symbol], lanes: set[sympy.Symbol]) -> list[sympy.Symbol]:
