@@ -85,7 +85,7 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
     if chosen == "float32" and not potential.replaceable:
         potential = fold_order_one(potential)
     programs = lower(potential, form)
-    target = Target(precision=chosen, form=form, products=products)
+    target = Target(precision=chosen, form=form, products=products, series=True)
     options = [f" --precision {chosen}"] if chosen != source.precision else []
     options += [f" --form {form}"] if form != "auto" else []
     options += [f" --products {products}"] if products != "auto" else []

@@ -44,6 +44,7 @@ def environment() -> jinja2.Environment:
         real=real,
         prototype=_prototype,
         statements=radial.radial_statements,
+        series_statements=radial.series_statements,
         start_statements=radial.start_statements,
         start_size=radial.start_size,
         head_statements=radial.head_statements,

@@ -94,6 +94,19 @@ def radial_statements(plan: RadialPlan) -> tuple[str, ...]:
     return (*lines, *statements(_with_body(plan.gradient, parts.ladder), "lanes", frozenset(lanes), targets))
 
 
+@lru_cache(maxsize=64)
+def series_statements(section: Section) -> tuple[str, ...]:
+    """Body of a sum of radial functions."""
+    lines = rows(section.body, tuple(symbol.name for symbol in section.inputs), "seeds", "vec")
+    lines += rows(section.body, tuple(symbol.name for symbol in section.constants), "c", "real")
+    # the outputs are called like the arguments to store to: rename the inner ones
+    inner = {symbol: sympy.Symbol(f"{symbol.name}_r") for symbol in section.outputs}
+    body = tuple(Assign(inner.get(a.target, a.target), a.value, a.comment) for a in section.body)
+    targets = {inner[symbol].name: f"*{symbol.name}" for symbol in section.outputs}
+    lanes = frozenset(symbol.name for symbol in section.inputs)
+    return (*lines, *statements(_with_body(section, body), "lanes", lanes, targets))
+
+
 def _targets(plan: RadialPlan) -> dict[str, str]:
     """Where each value and slope is stored."""
     values, slopes = plan.gradient.outputs[: plan.size], plan.gradient.outputs[plan.size :]

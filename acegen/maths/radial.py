@@ -20,9 +20,10 @@ from acegen.maths.codes import DIGITS, Draft, RadialCode
 from acegen.maths.derivative import differentiate
 from acegen.maths.family import Asked, Sized
 from acegen.maths.section import Constant, Section
+from acegen.maths.series import series_matrix
 from acegen.maths.tables import Table, natural_spline_table, polynomial_values, spline_table
 
-__all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative"]
+__all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative", "radial_series"]
 
 _R, _X = sympy.symbols("r x")
 _INNER = ("none", "switch", "step")
@@ -173,6 +174,30 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
         formula = (*formula, f"inner cutoff: {what}")
     section = draft.section(f"radial primitives, {family.kind}", formula, inputs, outputs)
     return RadialCode(section, tuple(draft.constants), head, head_constants, table)
+
+
+def radial_series(family: Sized) -> tuple[Section, np.ndarray] | None:
+    """What a sum over all functions of a family, g_k = env P_k-1(x), is evaluated from.
+
+    Returns:
+        The Section of x and env (outputs x, env; constants as those of `radial_code`), and the matrix of
+        `series.series_matrix`; None where the functions are not polynomials of one x.
+    """
+    if family.kind != "agnesi":
+        return None
+    with mpmath.workdps(DIGITS):
+        asked = _asked(family)
+        if asked.integer("spline_nodes"):
+            return None
+        draft = Draft()
+        scale = inner.inner_factor(
+            draft, asked.choice("inner", _INNER), asked.number("r_in", 0.0), asked.number("d_in", 0.0)
+        )
+        x = transforms.agnesi(draft, asked)
+        factor = draft.name("factor", scale * envelopes.envelope(draft, asked, x))
+        title = f"distance transform and envelope of {asked.size} functions"
+        section = draft.section(title, _KINDS["agnesi"].formula[:1], (_R,), (x, factor))
+        return section, series_matrix(_recurrence(asked))
 
 
 def _spline(asked: Asked) -> Table:
