@@ -23,7 +23,7 @@ from acegen.maths.section import Constant, Section
 from acegen.maths.series import series_matrix
 from acegen.maths.tables import Table, natural_spline_table, polynomial_values, spline_table
 
-__all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative", "radial_series"]
+__all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative", "radial_rows", "radial_series"]
 
 _R, _X = sympy.symbols("r x")
 _INNER = ("none", "switch", "step")
@@ -174,6 +174,17 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
         formula = (*formula, f"inner cutoff: {what}")
     section = draft.section(f"radial primitives, {family.kind}", formula, inputs, outputs)
     return RadialCode(section, tuple(draft.constants), head, head_constants, table)
+
+
+def radial_rows(family: Sized) -> list[tuple[float, float, float]] | None:
+    """(A_k, B_k, C_k) of a family whose functions are polynomials of one x by a recurrence; None of any other."""
+    if family.kind != "agnesi" or not family.size:
+        return None
+    with mpmath.workdps(DIGITS):
+        asked = _asked(family)
+        if asked.integer("spline_nodes"):
+            return None
+        return [(float(a), float(b), float(c)) for a, b, c in _recurrence(asked)]
 
 
 def radial_series(family: Sized) -> tuple[Section, np.ndarray] | None:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import TypedDict
-
-import numpy as np
 
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
@@ -17,20 +13,19 @@ from acegen.maths.section import Constant
 from acegen.maths.series import series_section
 from acegen.maths.tables import Table
 from acegen.plan.series import Sum
+from acegen.plan.tiles import combination_tiles, pooling
 from acegen.plan.types import (
     BondPlan,
     CombinationPlan,
-    Contraction,
     EdgePlan,
     EdgeSeries,
-    PoolTile,
     RadialPlan,
     SeriesPlan,
     TablePlan,
     Target,
 )
 from acegen.potential import Bond, Potential
-from acegen.program.types import Combination, PoolBlock, Program
+from acegen.program.types import PoolBlock, Program
 
 
 @dataclass
@@ -67,7 +62,7 @@ class EdgeBuilder:
         radials: list[tuple[int, int, int, int]] = []
         series: dict[tuple[int, int, int, int], EdgeSeries] = {}
         names: list[str] = []
-        first = coefficient = 0
+        first = 0
         for number, family in enumerate(bond.families):
             if wanted & set(range(first, first + family.size)):
                 key = dict(family.parameters).get("key")
@@ -75,10 +70,9 @@ class EdgeBuilder:
                 code = radial_code(family, table)  # type: ignore[arg-type]
                 radials.append((self._radial(code, family.size), len(constants), first, family.size))
                 for one in (one for one in sums if one.family == number):
+                    plan = self._series(one, family.size, code)
                     pooled = tuple(component - base for component in one.pooled)
-                    plan, start = self._series(one, family.size, code), len(constants)
-                    series[radials[-1]] = EdgeSeries(plan, radials[-1][0], start, first, pooled, coefficient)
-                    coefficient += len(one.matrix)
+                    series[radials[-1]] = EdgeSeries(plan, *radials[-1][:3], pooled, one.coefficient)
                 constants += [*code.constants, *code.head_constants]
                 names.append(self._table(code.table) if code.table is not None else "")
             first += family.size
@@ -87,7 +81,7 @@ class EdgeBuilder:
             code = core_code(bond.core)
             core = self._core(code)
             constants += code.constants
-        plans, combined = _combinations(combinations, self.target.accumulators)
+        plans, combined = combination_tiles(combinations, self.target.accumulators)
         size = first + sum(len(c.matrix) for c in combinations)
         edge = -1
         if radials or core >= 0:
@@ -192,7 +186,7 @@ class EdgeBuilder:
                 core=core,
                 core_constant=core_constant,
                 block=self.target.block_slots,
-                **_pooling(pools, base, self.target.accumulators),
+                **pooling(pools, base, self.target.accumulators),
             )
             if series:
                 summed = frozenset(k for one in series.values() for k in range(one.first, one.first + one.size))
@@ -201,33 +195,10 @@ class EdgeBuilder:
                     radials=tuple(radial for radial in radials if radial not in series),
                     series=tuple(series.values()),
                     whole=whole,
-                    **_pooling(pools, base, self.target.accumulators, summed),
+                    **pooling(pools, base, self.target.accumulators, summed),
                 )
             self.edges.append(whole)
         return self._edge_of[key]
-
-
-class _Pooling(TypedDict):
-    """The part of an EdgePlan that says what is pooled and contracted."""
-
-    l_max: int
-    degrees: tuple[int, ...]
-    skipped: tuple[int, ...]
-    tiles: tuple[PoolTile, ...]
-    contractions: tuple[Contraction, ...]
-
-
-def _pooling(pools: list[PoolBlock], base: int, accumulators: int, summed: frozenset[int] = frozenset()) -> _Pooling:
-    """All pools, without the primitives that are summed instead."""
-    degrees = {pool.l for pool in pools if set(pool.primitives) - summed}
-    l_max = max(degrees, default=-1)
-    return _Pooling(
-        l_max=l_max,
-        degrees=tuple(sorted(degrees)),
-        skipped=tuple(l for l in range(l_max) if l not in degrees),
-        tiles=_tiles(pools, base, accumulators, summed),
-        contractions=_contractions(pools, base, accumulators, summed),
-    )
 
 
 def _core_end(bond: Bond) -> float:
@@ -244,85 +215,3 @@ def _core_end(bond: Bond) -> float:
     if dict(bond.core.options).get("switched"):
         end = min(end, numbers.get("r_in", 0.0))
     return end
-
-
-def _spread(total: int, largest: int) -> list[tuple[int, int]]:
-    """Cut `total` into the fewest nearly equal parts of at most `largest`: (start, length)."""
-    parts = -(-total // largest)
-    cuts = [(total * p) // parts for p in range(parts + 1)]
-    return [(a, b - a) for a, b in pairwise(cuts)]
-
-
-def _joined(combinations: list[Combination]) -> list[tuple[tuple[int, ...], int, np.ndarray]]:
-    """Combinations of the same primitives as one: (sources, first, matrix); fewer, fuller register tiles."""
-    out: list[tuple[tuple[int, ...], int, np.ndarray]] = []
-    for c in combinations:
-        if out and out[-1][0] == c.sources and out[-1][1] + len(out[-1][2]) == c.first:
-            sources, first, matrix = out[-1]
-            out[-1] = (sources, first, np.vstack([matrix, c.matrix]))
-        else:
-            out.append((c.sources, c.first, c.matrix))
-    return out
-
-
-def _combinations(combinations: list[Combination], accumulators: int) -> tuple[tuple[CombinationPlan, ...], np.ndarray]:
-    """Register tiles of the combinations (two accumulators a row, value and slope) and their numbers [k][row]."""
-    plans: list[CombinationPlan] = []
-    numbers: list[np.ndarray] = []
-    constant = 0
-    for sources, first, matrix in _joined(combinations):
-        for start, rows in _spread(len(matrix), max(1, accumulators // 2)):
-            part = matrix[start : start + rows].T.ravel()
-            plans.append(CombinationPlan(rows, len(sources), sources[0], first + start, constant))
-            numbers.append(part)
-            constant += part.size
-    return tuple(plans), np.concatenate(numbers) if numbers else np.zeros(0)
-
-
-def _runs(primitives: tuple[int, ...], summed: frozenset[int]) -> list[tuple[int, int, int]]:
-    """Runs of consecutive primitives, but for those summed: (first primitive, position in the pool block, length)."""
-    out: list[tuple[int, int, int]] = []
-    for position, k in enumerate(primitives):
-        if k in summed:
-            continue
-        if out and k == out[-1][0] + out[-1][2]:
-            first, start, length = out[-1]
-            out[-1] = (first, start, length + 1)
-        else:
-            out.append((k, position, 1))
-    return out
-
-
-def _tiles(pools: list[PoolBlock], base: int, accumulators: int, summed: frozenset[int]) -> tuple[PoolTile, ...]:
-    """Register tiles rows x columns <= accumulators, columns <= 5 harmonics of one l."""
-    tiles = []
-    for pool in pools:
-        width = 2 * pool.l + 1
-        for column, columns in _spread(width, 5 if width > 4 else width):
-            for k, position, length in _runs(pool.primitives, summed):
-                for start, rows in _spread(length, max(1, accumulators // columns)):
-                    out = pool.offset - base + (position + start) * pool.stride + column
-                    tiles.append(PoolTile(pool.l, rows, columns, k + start, pool.l**2 + column, out, pool.stride))
-    return tuple(tiles)
-
-
-def _contractions(
-    pools: list[PoolBlock], base: int, accumulators: int, summed: frozenset[int]
-) -> tuple[Contraction, ...]:
-    """Backward: two accumulators per component, value and slope; consecutive degrees of the same rows together."""
-    groups: list[list[PoolBlock]] = []
-    for pool in pools:
-        last = groups[-1][-1] if groups else None
-        if last and last.primitives == pool.primitives and last.l + 1 == pool.l and last.stride == pool.stride:
-            groups[-1].append(pool)
-        else:
-            groups.append([pool])
-    out = []
-    for group in groups:
-        width = sum(2 * pool.l + 1 for pool in group)
-        for column, columns in _spread(width, max(1, accumulators // 2)):
-            for run, (k, position, length) in enumerate(_runs(group[0].primitives, summed)):
-                pooled = group[0].offset - base + position * group[0].stride + column
-                harmonic = group[0].l ** 2 + column
-                out.append(Contraction(length, columns, k, harmonic, pooled, group[0].stride, run > 0))
-    return tuple(out)

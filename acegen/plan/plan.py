@@ -11,14 +11,12 @@ from acegen.maths.section import Section
 from acegen.plan.edges import EdgeBuilder
 from acegen.plan.kernels import kernel_plan
 from acegen.plan.labels import component_labels
-from acegen.plan.series import is_unit, series_fold, sums
 from acegen.plan.products import CoefficientMap, combined_fold, kernel_name, shape_plan
+from acegen.plan.series import CsrRows, is_unit, series_fold, sums
 from acegen.plan.types import CentrePlan, KernelPlan, MixPlan, Plan, ShapePlan, Target
 from acegen.potential import Centre, Potential
 from acegen.program.cost import edge_operations, mix_operations, product_operations
 from acegen.program.types import Program
-
-CsrRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
 
 
 @dataclass
@@ -119,7 +117,7 @@ def make_plan(
         max_densities=max(shape.n_densities for shape in shapes),
         max_primitives=max((edge.n_primitives for edge in edges.edges), default=1),
         l_max=max((edge.l_max for edge in edges.edges), default=0),
-        operations=_operations(potential, programs),
+        operations=_operations(potential, programs, edges),
     )
 
 
@@ -205,11 +203,14 @@ def _centre_plan(
     )
 
 
-def _operations(potential: Potential, programs: tuple[Program, ...]) -> tuple[tuple[str, int], ...]:
+def _operations(potential: Potential, programs: tuple[Program, ...], edges: EdgeBuilder) -> tuple[tuple[str, int], ...]:
     """Largest over species: multiply-adds per edge and per atom."""
-    n = range(len(potential.species))
+    n = len(potential.species)
+    summed = [
+        sum(one.size for one in edges.edges[bond.edge].series) if bond.edge >= 0 else 0 for bond in edges.bonds
+    ]  # fmt: skip
     return (
-        ("edge", max(edge_operations(p, b) for p in programs for b in n)),
+        ("edge", max(edge_operations(p, b, summed[a * n + b]) for a, p in enumerate(programs) for b in range(n))),
         ("mixing", max(mix_operations(p) for p in programs)),
         ("products", max(product_operations(p) for p in programs)),
     )

@@ -31,6 +31,7 @@ class Sum:
     seeds: Section
     matrix: np.ndarray  # [n_coefficients, size]: of the series from those of the functions
     pooled: tuple[int, ...]  # components of X where the pooled sums of the functions lie
+    coefficient: int  # where those of the series begin, among those of the bond
 
 
 def is_unit(potential: Potential, centre: Centre) -> bool:
@@ -61,7 +62,7 @@ def sums(potential: Potential, a: int, b: int, program: Program) -> tuple[Sum, .
         pooled = tuple(pools[0].row(k) for k in primitives)
         found = _series(family) if set(pooled) <= linear else None
         if found is not None:
-            out.append(Sum(number, primitives[0], *found, pooled))
+            out.append(Sum(number, primitives[0], *found, pooled, sum(len(one.matrix) for one in out)))
     return tuple(out)
 
 

@@ -44,9 +44,9 @@ def mix_operations(program: Program) -> int:
     return 2 * sum(mix.matrix.size * (2 * mix.l + 1) for mix in program.mixes)
 
 
-def edge_operations(program: Program, neighbour: int) -> int:
-    """Multiply-adds per edge: R_nl where formed, pooling, and contraction backward."""
-    pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour)
+def edge_operations(program: Program, neighbour: int, summed: int = 0) -> int:
+    """Multiply-adds per edge: R_nl where formed, pooling, contraction backward; not of `summed` primitives of l = 0."""
+    pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour) - summed
     l_max = max((p.l for p in program.pools if p.neighbour == neighbour), default=0)
     combined = sum(2 * c.matrix.size for c in program.combinations if c.neighbour == neighbour)
     return 3 * pooled + combined + 3 * (l_max + 1) ** 2
