@@ -52,7 +52,7 @@ def sums(potential: Potential, a: int, b: int, program: Program) -> tuple[Sum, .
         return ()
     in_products = _in_products(centre, potential.bonds[a], b)
     linear = set(program.linear.tolist())
-    out = []
+    out: list[Sum] = []
     first = 0
     for number, family in enumerate(bond.families):
         primitives = range(first, first + family.size)
