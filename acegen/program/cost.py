@@ -35,8 +35,9 @@ def product_operations(program: Program) -> int:
 
 
 # One multiply-add of the pair form takes this much longer than one of the coupled form: its rows have one or two
-# components instead of 2l+1, so each coefficient is read for less work (eight zoo kinds on Zen 3: 1.05 to 1.5).
-PAIR_COST = 1.2
+# components instead of 2l+1, so each coefficient is read for less work, and its many small products and short rows
+# cost as much besides (Zen 3: 2.2 for linear models of 500 functions, 1.45 for 50, 1.05 to 1.5 for large ones).
+PAIR_COST = 1.4
 
 
 def mix_operations(program: Program) -> int:
