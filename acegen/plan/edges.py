@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
-from acegen.maths.derivative import differentiate, prune
-from acegen.maths.radial import radial_code, radial_derivative
+from acegen.maths.derivative import prune
+from acegen.maths.radial import head_derivative, radial_code, radial_derivative
 from acegen.maths.section import Constant
 from acegen.maths.series import series_section
 from acegen.maths.tables import Table
@@ -70,7 +70,7 @@ class EdgeBuilder:
                 code = radial_code(family, table)  # type: ignore[arg-type]
                 radials.append((self._radial(code, family.size), len(constants), first, family.size))
                 for one in (one for one in sums if one.family == number):
-                    plan = self._series(one, family.size, code)
+                    plan = self._series(one, family.size)
                     pooled = tuple(component - base for component in one.pooled)
                     series[radials[-1]] = EdgeSeries(plan, *radials[-1][:3], pooled, one.coefficient)
                 constants += [*code.constants, *code.head_constants]
@@ -108,9 +108,6 @@ class EdgeBuilder:
         degree = code.table.degree if code.table is not None else 0
         key = (prune(code.section), code.head, size, degree)
         if key not in self._radial_of:
-            head_gradient = None
-            if code.head is not None:
-                head_gradient = differentiate(code.head, code.head.inputs[0])
             self._radial_of[key] = len(self.radials)
             self.radials.append(
                 RadialPlan(
@@ -120,20 +117,20 @@ class EdgeBuilder:
                     size=size,
                     constants=tuple(c.symbol.name for c in code.constants),
                     head=None if code.head is None else prune(code.head),
-                    head_gradient=head_gradient,
+                    head_gradient=head_derivative(code),
                     head_constants=tuple(c.symbol.name for c in code.head_constants),
                     degree=degree,
                 )
             )
         return self._radial_of[key]
 
-    def _series(self, one: Sum, size: int, code: RadialCode) -> int:
-        key = ("series", one.seeds, size)
+    def _series(self, one: Sum, size: int) -> int:
+        key = ("series", one.seeds.section, size)
         if key not in self._radial_of:
             self._radial_of[key] = len(self.series)
+            code = one.seeds
             names = tuple(c.symbol.name for c in code.constants)
-            gradient = differentiate(one.seeds, one.seeds.inputs[0])
-            seeds = RadialPlan(len(self.series), prune(one.seeds), gradient, len(one.seeds.outputs), names)
+            seeds = RadialPlan(len(self.series), prune(code.section), radial_derivative(code), 2, names)
             self.series.append(SeriesPlan(len(self.series), seeds, series_section(size)))
         return self._radial_of[key]
 

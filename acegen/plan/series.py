@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acegen.maths.codes import RadialCode
 from acegen.maths.radial import radial_series
-from acegen.maths.section import Section
-from acegen.potential import Bond, Centre, Potential, RadialFamily
+from acegen.potential import Bond, Centre, Potential
 from acegen.program.types import Program
 
 _FEWEST = 5  # functions: below, a series costs as much; and its seeds and slope lie in the functions' places
@@ -28,7 +28,7 @@ class Sum:
 
     family: int
     first: int
-    seeds: Section
+    seeds: RadialCode
     matrix: np.ndarray  # [n_coefficients, size]: of the series from those of the functions
     pooled: tuple[int, ...]  # components of X where the pooled sums of the functions lie
     coefficient: int  # where those of the series begin, among those of the bond
@@ -60,14 +60,10 @@ def sums(potential: Potential, a: int, b: int, program: Program) -> tuple[Sum, .
         if family.size < _FEWEST or in_products[primitives].any() or not set(primitives) <= set(pools[0].primitives):
             continue
         pooled = tuple(pools[0].row(k) for k in primitives)
-        found = _series(family) if set(pooled) <= linear else None
+        found = radial_series(family) if set(pooled) <= linear else None
         if found is not None:
             out.append(Sum(number, primitives[0], *found, pooled, sum(len(one.matrix) for one in out)))
     return tuple(out)
-
-
-def _series(family: RadialFamily) -> tuple[Section, np.ndarray] | None:
-    return radial_series(family)
 
 
 def _in_products(centre: Centre, bonds: tuple[Bond, ...], b: int) -> np.ndarray:
