@@ -42,7 +42,8 @@ def _two_sided(draft: Draft, asked: Asked, x: sympy.Symbol) -> sympy.Expr:
     scaled = draft.name("scaled", scale * below)
     env = draft.name("env", scaled * (below if p1 == p2 == 2 else one * other), comment)
     # powers of at least 1 are left: zero outside without a case distinction
-    draft.slopes[env] = scaled * (p1 * other - p2 * one) * sympy.Symbol(f"d{x.name}")
+    inner = p1 * scaled * (other - one) if p1 == p2 else scaled * (p1 * other - p2 * one)
+    draft.slopes[env] = inner * sympy.Symbol(f"d{x.name}")
     return env
 
 
