@@ -17,6 +17,7 @@ from acegen.maths.radial import radial_rows
 from acegen.plan.cuda import make_cuda_plan
 from acegen.plan.series import sums
 from acegen.potential import Embedding, Potential
+from acegen.program.cost import UNROLL_LIMIT, pair_budget
 from acegen.program.lower import lower
 
 
@@ -85,3 +86,12 @@ def test_nothing_is_summed_where_it_would_not_be_the_same(spec_folder: Path) -> 
         assert sums(other, 0, 0, program) == ()
     assert sums(replace(potential, switching="density"), 0, 0, program) == ()
     assert sums(potential_of("splined", spec_folder), 0, 0, lower(potential_of("splined", spec_folder))[0]) == ()
+
+
+def test_the_pair_form_must_save_more_where_its_products_are_tables() -> None:
+    """Saving a sixth is enough for straight-line code, tables ask for two sevenths; no step between the two."""
+    assert pair_budget(1200) == 1000
+    assert pair_budget(1800) == pair_budget(2000) == UNROLL_LIMIT
+    assert pair_budget(14000) == 10000
+    budgets = [pair_budget(n) for n in range(0, 5000, 7)]
+    assert budgets == sorted(budgets)

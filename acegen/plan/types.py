@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acegen.maths.section import Section
+from acegen.program.cost import UNROLL_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Target:
     precision: str = "float64"  # default arithmetic: "float64" or "float32"
     form: str = "auto"  # product basis: "auto", "coupled", "pair" or "flat"
     products: str = "auto"  # "auto", "unrolled" (straight-line code) or "tiled" (loops over tables)
-    unroll_limit: int = 1500  # multiply-adds of the product stage above which "auto" takes tables
+    unroll_limit: int = UNROLL_LIMIT  # multiply-adds of the product stage above which "auto" takes tables
     accumulators: int = 12  # registers used as accumulators; 12 of 16 (AVX2, NEON); AVX-512 has room for 24
     series: bool = False  # radial functions that only enter linearly are summed on every edge, not pooled
     block_slots: int = 32  # neighbour slots pooled at a time: their g_k and the Y_lm of one l fit L1

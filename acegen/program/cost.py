@@ -34,10 +34,19 @@ def product_operations(program: Program) -> int:
     return sum(step_operations(group) for group in program.steps) + bilinear + linear
 
 
+UNROLL_LIMIT = 1500  # multiply-adds of the product stage up to which it is straight-line code
+
 # One multiply-add of the pair form takes this much longer than one of the coupled form: its rows have one or two
-# components instead of 2l+1, so each coefficient is read for less work, and its many small products and short rows
-# cost as much besides (Zen 3: 2.2 for linear models of 500 functions, 1.45 for 50, 1.05 to 1.5 for large ones).
-PAIR_COST = 1.4
+# components instead of 2l+1, so each coefficient is read for less work; as loops over tables its many small products
+# and short rows cost as much besides (Zen 3: 1.25 unrolled; 2.2 for linear models of 500 functions, 1.05 to 1.5 for
+# large ones).
+PAIR_COST, LOOPED_PAIR_COST = 1.2, 1.4
+
+
+def pair_budget(coupled: int) -> int:
+    """Most multiply-adds with which the pair form is no dearer than the coupled form with `coupled`."""
+    unrolled = min(int(coupled / PAIR_COST), UNROLL_LIMIT)
+    return max(unrolled, int(coupled / LOOPED_PAIR_COST))
 
 
 def mix_operations(program: Program) -> int:
