@@ -17,7 +17,7 @@ from acegen.fitting.weighting import make_weighting, parse_weights
 from acegen.fitting.working import read_fittable
 from acegen.inputs import read_input
 from acegen.spec.read import read_spec
-from acegen.spec.text import with_keys
+from acegen.spec.text import top_level, with_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = """# copper and gold
@@ -156,6 +156,28 @@ def test_specification_in_braces_keeps_its_meaning(tmp_path: Path) -> None:
     again = tmp_path / "again.yaml"
     again.write_text(with_keys(path.read_text(), {"name": "si", "weights": "zero"}))
     assert read_spec(again).weights.kind == "zero" and read_spec(again).degree == (4.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "weights: {kind: random,\nseed: 3}\n",
+        "weights: &same {kind: random}\n# used below\n",
+        "? weights\n: {kind: random}\n",
+        '"weights": >-\n  random\n',
+        "weights:\n- kind\n",
+    ],
+)
+def test_specifications_that_cannot_be_edited_by_lines_are_written_anew(weights: str) -> None:
+    """Whatever the layout, the result has the new values and all others as they were."""
+    text = f"elements: [Si]\n{weights}order: 2\ndegree: {{a: [1, 2],\nb: 2}}\ncutoff: 4.0 # the end\n..."
+    old, new = top_level(text), top_level(with_keys(text, {"name": "si", "weights": "zero"}))
+    assert new == {**old, "name": "si", "weights": "zero"}
+
+
+def test_aliases_outlive_what_they_refer_to() -> None:
+    text = "radial: &shape {transform: {r0: 2.0}}\npair: *shape\norder: 2\n"
+    assert top_level(with_keys(text, {"radial": {}})) == {"radial": {}, "pair": {"transform": {"r0": 2.0}}, "order": 2}
 
 
 def test_only_linear_specifications_can_be_fitted(tmp_path: Path, spec_file: Path) -> None:

@@ -187,6 +187,14 @@ def test_atoms_at_one_place_are_named(model):
         model.site(0, [1, 1], [[2.0, 0, 0], [0, 0, 0]])
 
 
+def test_rows_of_b_beyond_memory_are_refused(model, monkeypatch):
+    """The bytes are told, and what to do instead."""
+    monkeypatch.setattr("acegen.runtime.room.physical_bytes", lambda: 15.0)
+    n_bytes = 8 * 3 * model.n_basis
+    with pytest.raises(InputError, match=rf"basis: \[3, \d+\] takes {n_bytes} bytes, .*: evaluate fewer structures"):
+        model.evaluate(Atoms("Cu3", [[0, 0, 0], [2.5, 0, 0], [5, 0, 0]]), "basis")
+
+
 def test_site_entry(model):
     """The entry for other hosts gives the energy and edge gradients of one centre."""
     vectors = np.array([[2.4, 0.1, 0.0], [0.0, -2.2, 1.1], [9.0, 0, 0]])

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.aside import same_file, written_aside
-from acegen.cli.arguments import add_device, add_precision, add_subject, positive
+from acegen.aside import check_place, same_file, written_aside
+from acegen.cli.arguments import add_device, add_precision, add_subject, existing, positive
 from acegen.cli.progress import Progress
-from acegen.errors import InputError, LoadError
+from acegen.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = _wanted(arguments.properties + (",gamma" if arguments.gamma else ""))
     path: Path = arguments.structures
-    if not arguments.input.expanduser().exists():
-        raise LoadError(f"{arguments.input}: expected a bundle folder, a specification or a potential, found nothing")
+    existing(arguments.input)
     _check_out(arguments.out, (path, arguments.input))
     n_frames = count_frames(path)
     import acegen
@@ -85,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_out(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse to replace what is read."""
+    """Refuse to replace what is read, or to write where that is impossible."""
+    check_place(out)
     for source in sources:
         if same_file(out, source):
             raise InputError(f"--out: {out} is read by this command, expected another file to write")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from acegen.aside import same_file, written_aside
+from acegen.aside import check_place, same_file, written_aside
 from acegen.errors import InputError
 from acegen.fitting.accuracy import Comparison, Errors
 from acegen.fitting.keys import Found
@@ -165,15 +165,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: the folder is missing or must not be written, or one of the names is a folder.
     """
-    files = files_of(path)
-    folder = files[0].absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: cannot be written, there is no folder {files[0].parent}")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{path}: cannot be written, {files[0].parent} may not be written to")
-    for file in files:
-        if file.is_dir():
-            raise InputError(f"{file}: is a folder, expected the name of a file to write")
+    for file in files_of(path):
+        check_place(file)
 
 
 def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:

@@ -14,8 +14,9 @@ import numpy as np
 
 from acegen.aside import written_aside
 from acegen.errors import PotentialError
+from acegen.pace.assemble import SQRT_4PI
 from acegen.pace.records import BondRecord
-from acegen.pace.written_bonds import SQRT_4PI, WrittenBond, parts_of, start_bonds
+from acegen.pace.written_bonds import WrittenBond, parts_of, start_bonds
 from acegen.potential import BasisFunction, Centre, Potential
 
 Factor = tuple[int, int, int]  # (mu, n, l)
