@@ -20,6 +20,7 @@ import numpy as np
 
 from acegen.basis.fold import fold_order_one
 from acegen.basis.kept import kept_arrays
+from acegen.basis.scaled import scale_radials
 from acegen.emit.bundle import bundle_files, write_bundle
 from acegen.emit.cuda import render_cuda
 from acegen.emit.cuda_design import render_cuda_design
@@ -81,11 +82,11 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
     _checked("form", form, FORMS)
     _checked("products", products, PRODUCTS)
     chosen = _checked("precision", precision or source.precision, PRECISIONS)
-    potential = source.potential
+    potential = scale_radials(source.potential)
     if chosen == "float32" and not potential.replaceable:
         potential = fold_order_one(potential)
     programs = lower(potential, form)
-    target = Target(precision=chosen, form=form, products=products)
+    target = Target(precision=chosen, form=form, products=products, series=True)
     options = [f" --precision {chosen}"] if chosen != source.precision else []
     options += [f" --form {form}"] if form != "auto" else []
     options += [f" --products {products}"] if products != "auto" else []

@@ -9,7 +9,8 @@ import sympy
 from exact_section import exact
 from scipy.special import sph_harm_y
 
-from acegen.maths.harmonics import harmonics_section, real_harmonics
+from acegen.maths.derivative import evaluate
+from acegen.maths.harmonics import harmonics_section, real_harmonics, solid_section
 
 L_MAX = 12
 
@@ -93,3 +94,45 @@ def test_order_of_outputs() -> None:
 def test_negative_degree_is_refused() -> None:
     with pytest.raises(ValueError, match="l_max is -1"):
         harmonics_section(-1)
+
+
+@pytest.mark.parametrize("place", [(0.3, -1.2, 0.7), (2.1, 0.4, -1.6), (0.0, 0.0, 1.5)])
+def test_solid_harmonics_are_those_of_the_sphere_times_powers_of_r(place: tuple[float, float, float]) -> None:
+    x, y, z = place
+    r2 = x * x + y * y + z * z
+    found = evaluate(solid_section(6), {"x": x, "y": y, "z": z, "r2": r2})
+    expected = real_harmonics(6, np.array([place]))[0]
+    for l in range(7):
+        for m in range(l + 1):
+            for name, column in (("c", l * l + l + m), ("s", l * l + l - m)):
+                if m or name == "c":
+                    factor = found[f"{name}_{m}"] if m else 1.0
+                    value = float(found[f"p_{l}_{m}"] * factor)
+                    assert value == pytest.approx(
+                        r2 ** (l / 2) * expected[column], rel=1e-13, abs=1e-14 * r2 ** (l / 2)
+                    )
+
+
+def test_slopes_of_solid_harmonics_are_gradients_in_space() -> None:
+    """dp/dz = pz, dp/dx = x pr, dp/dy = y pr with r2 moving along, in 60 digits."""
+    section = solid_section(5)
+    place = {"x": mpmath.mpf("0.3"), "y": mpmath.mpf("-1.2"), "z": mpmath.mpf("0.7")}
+
+    def at(axis: str, step: mpmath.mpf) -> dict[str, mpmath.mpf]:
+        moved = {**place, axis: place[axis] + step}
+        return exact(section, {**moved, "r2": sum(value**2 for value in moved.values())})
+
+    with mpmath.workdps(60):
+        found, step = at("x", mpmath.mpf(0)), mpmath.mpf(10) ** -20
+        for axis, kind in (("x", "pr"), ("y", "pr"), ("z", "pz")):
+            ahead, behind = at(axis, step), at(axis, -step)
+            for l in range(6):
+                for m in range(l + 1):
+                    slope = (ahead[f"p_{l}_{m}"] - behind[f"p_{l}_{m}"]) / (2 * step)
+                    value = found.get(f"{kind}_{l}_{m}", mpmath.mpf(0)) * (place[axis] if kind == "pr" else 1)
+                    assert abs(slope - value) < mpmath.mpf(10) ** -30
+
+
+def test_negative_degree_of_solid_harmonics_is_refused() -> None:
+    with pytest.raises(ValueError, match="l_max is -2"):
+        solid_section(-2)

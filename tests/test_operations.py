@@ -13,9 +13,9 @@ from acegen.program.lower import lower_centre
 
 # multiply-adds: per edge (pooling forward, contraction backward), per atom (mixing; nodes, bilinear form, adjoint)
 PINNED = {
-    "si_pair": {"edge": 66, "mixing": 0, "products": 48},
-    "si": {"edge": 252, "mixing": 0, "products": 707},
-    "cuau": {"edge": 117, "mixing": 0, "products": 840},
+    "si_pair": {"edge": 48, "mixing": 0, "products": 48},
+    "si": {"edge": 228, "mixing": 0, "products": 707},
+    "cuau": {"edge": 99, "mixing": 0, "products": 840},
 }
 
 

@@ -99,12 +99,18 @@ def _edge_costs(
         costs["radial"].add(slots * _radial_operations(plan.radials[index]), 2 * slots * size * real, edge_level)
     for one in edge.combinations:
         costs["radial"].add(slots * 2 * one.rows * one.columns, slots * 2 * (one.rows + one.columns) * real, "L1")
+    for summed in edge.series:
+        series = plan.series[summed.series]
+        work = section_operations(series.seeds.gradient) + section_operations(series.section)
+        costs["radial"].add(slots * work, slots * 10 * real, edge_level)  # four seeds and the slope, there and back
     if edge.l_max >= 0:
         values = (edge.l_max + 1) ** 2
-        solid = values if plan.angular == "solid" else 0
-        costs["harmonics"].add(slots * (harmonics_operations(edge.l_max) + solid), slots * values * real)
+        solid = max(0, edge.l_max - 1) if plan.angular == "solid" else 0
+        costs["harmonics"].add(
+            slots * (harmonics_operations(edge.l_max) + solid * edge.l_max / 2), slots * values * real
+        )
         # backward: the gradient of each function once more, both sums of its coefficients
-        costs["finish"].add(slots * (3 * values + 3 * solid), slots * 2 * values * real)
+        costs["finish"].add(slots * (3 * values + solid**2), slots * 2 * values * real)
     for tile in edge.tiles:
         costs["pooling"].add(slots * tile.rows * tile.columns, slots * (tile.rows + tile.columns) * real)
     for run in edge.contractions:

@@ -26,6 +26,7 @@ EDGES = ("species", "first_edge", "edge_to", "edge_shift", "shifts", "positions"
 def render_cuda(plan: Plan) -> tuple[SourceFile, Record]:
     """The CUDA source of a plan and how to launch it."""
     cuda = make_cuda_plan(plan)
+    plan = cuda.plan
     kernels = product_kernels(cuda)
     record = _record(cuda, kernels)
     values = {

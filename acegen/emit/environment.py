@@ -9,7 +9,7 @@ from importlib import resources
 import jinja2
 
 from acegen import manifest
-from acegen.emit import radial, sections, text
+from acegen.emit import radial, sections, solid, text
 from acegen.emit.printer import number, real
 
 _TABLES = {
@@ -44,6 +44,7 @@ def environment() -> jinja2.Environment:
         real=real,
         prototype=_prototype,
         statements=radial.radial_statements,
+        series_statements=radial.series_statements,
         start_statements=radial.start_statements,
         start_size=radial.start_size,
         head_statements=radial.head_statements,
@@ -51,6 +52,9 @@ def environment() -> jinja2.Environment:
         harmonics=sections.harmonics,
         harmonics_adjoint=sections.harmonics_adjoint,
         harmonics_formula=sections.harmonics_formula,
+        solid_harmonics=solid.solid_harmonics,
+        solid_adjoint=solid.solid_adjoint,
+        solid_formula=solid.solid_formula,
         tabulated=radial.tabulated,
     )
     for name in (

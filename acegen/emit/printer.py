@@ -149,6 +149,9 @@ class Printer:
 
     def _select(self, e: sympy.Piecewise) -> str:
         pieces = list(e.args)
+        if self.dialect == "lanes" and len(pieces) == 2 and pieces[1].expr == 0:
+            condition = self._condition(pieces[0].cond)
+            return f"vec_keep({condition}, {self(pieces[0].expr, as_lane=True)})"
         text = self(pieces[-1].expr, as_lane=True)
         for piece in reversed(pieces[:-1]):
             if self.dialect == "lanes":

@@ -94,6 +94,19 @@ def radial_statements(plan: RadialPlan) -> tuple[str, ...]:
     return (*lines, *statements(_with_body(plan.gradient, parts.ladder), "lanes", frozenset(lanes), targets))
 
 
+@lru_cache(maxsize=64)
+def series_statements(section: Section) -> tuple[str, ...]:
+    """Body of a sum of radial functions."""
+    lines = rows(section.body, tuple(symbol.name for symbol in section.inputs), "seeds", "vec")
+    lines += rows(section.body, tuple(symbol.name for symbol in section.constants), "c", "real")
+    # the outputs are called like the arguments to store to: rename the inner ones
+    inner = {symbol: sympy.Symbol(f"{symbol.name}_r") for symbol in section.outputs}
+    body = tuple(Assign(inner.get(a.target, a.target), a.value, a.comment) for a in section.body)
+    targets = {inner[symbol].name: f"*{symbol.name}" for symbol in section.outputs}
+    lanes = frozenset(symbol.name for symbol in section.inputs)
+    return (*lines, *statements(_with_body(section, body), "lanes", lanes, targets))
+
+
 def _targets(plan: RadialPlan) -> dict[str, str]:
     """Where each value and slope is stored."""
     values, slopes = plan.gradient.outputs[: plan.size], plan.gradient.outputs[plan.size :]
@@ -169,13 +182,28 @@ def _split(body: tuple[Assign, ...], seeds: tuple[sympy.Symbol, ...]) -> _Parts:
             a.target for a in body
             if a.target in handed and a.target not in seeds and a.value.free_symbols & lanes <= set(handed) - {a.target}
         ]  # fmt: skip
+        cheap = cheap[-1:] or _many_of_few(body, handed, seeds, lanes)
         if not cheap:
             break
-        late.add(cheap[-1])
+        late.update(cheap)
     start = tuple(a for a in body if a.target not in late)
     plain = {a.target for a in body} - lanes  # numbers of the bond: where they are wanted
     ladder = tuple(a for a in body if a.target in late or a.target in plain)
     return _Parts(start, tuple(handed), ladder)
+
+
+def _many_of_few(
+    body: tuple[Assign, ...], handed: list[sympy.Symbol], seeds: tuple[sympy.Symbol, ...], lanes: set[sympy.Symbol]
+) -> list[sympy.Symbol]:
+    """Quantities that follow from fewer others, as all A_k x + B_k from x: these are handed over in their stead."""
+    groups: dict[frozenset[sympy.Symbol], list[sympy.Symbol]] = {}
+    for a in body:
+        if a.target in handed and a.target not in seeds:
+            groups.setdefault(frozenset(a.value.free_symbols & lanes), []).append(a.target)
+    for sources, group in groups.items():
+        if len(sources - set(handed)) < len(group):
+            return group
+    return []
 
 
 def _handed(body: tuple[Assign, ...], late: set[sympy.Symbol], lanes: set[sympy.Symbol]) -> list[sympy.Symbol]:

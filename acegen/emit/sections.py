@@ -12,7 +12,8 @@ from acegen.maths.section import Section
 from acegen.program.types import component
 
 
-def _lane_names(section: Section, start: set[str]) -> set[str]:
+def lane_names(section: Section, start: set[str]) -> set[str]:
+    """Names of `start` and of all that depends on them."""
     lanes = set(start)
     for assign in section.body:
         if any(s.name in lanes for s in assign.value.free_symbols):
@@ -39,24 +40,23 @@ def harmonics_formula(l_max: int) -> tuple[str, ...]:
     return harmonics_section(l_max).formula
 
 
-def _scalars(l_max: int, slopes: bool) -> set[str]:
-    """Names among q and dq that are plain numbers: those do not depend on z."""
-    section = _harmonics(l_max, slopes)
-    lanes = _lane_names(section, {"x", "y", "z"})
-    return {a.target.name for a in section.body if a.target.name not in lanes}
-
-
 def harmonics(l_max: int) -> list[str]:
     """Y_lm from q_lm, c_m and s_m."""
-    lines = list(statements(_harmonics(l_max, False), "lanes", frozenset({"x", "y", "z"})))
-    scalars = _scalars(l_max, False)
+    section = _harmonics(l_max, False)
+    lines = list(statements(section, "lanes", frozenset({"x", "y", "z"})))
+    return lines + from_factors(l_max, "q", lane_names(section, {"x", "y", "z"}))
+
+
+def from_factors(l_max: int, kind: str, lanes: set[str]) -> list[str]:
+    """Products of factors called `kind`_l_m with c_m and s_m, stored; those not among `lanes` are plain numbers."""
+    lines = []
     for l in range(l_max + 1):
         for m in range(l + 1):
-            q = f"q_{l}_{m}"
+            q = f"{kind}_{l}_{m}"
             row = f"{l * l} * block + {2 * l + 1} * slot + " if l else "slot + "
             at = component(m)
             if m == 0:
-                lines.append(f"Y[{row}{at}] = {f'vec_of({q})' if q in scalars else q};")
+                lines.append(f"Y[{row}{at}] = {q if q in lanes else f'vec_of({q})'};")
             else:
                 lines.append(f"Y[{row}{at}] = {q} * c_{m};")
                 lines.append(f"Y[{row}{at + 1}] = {q} * s_{m};")

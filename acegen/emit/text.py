@@ -172,7 +172,8 @@ def uses(plan: Plan, name: str) -> bool:
         "ROUNDER": ("vec_exp", "vec_pow"),
     }
     functions = (radial_statements, start_statements, head_statements)
-    lines = [line for f in (*plan.radials, *plan.cores) for body in functions for line in body(f)]
+    seeds = (series.seeds for series in plan.series)
+    lines = [line for f in (*plan.radials, *plan.cores, *seeds) for body in functions for line in body(f)]
     return any(f"{word}(" in line for line in lines for word in implied.get(name, (name,)))
 
 

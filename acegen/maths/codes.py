@@ -37,6 +37,7 @@ class RadialCode:
     head: Section | None = None  # r -> x
     head_constants: tuple[Constant, ...] = ()  # values of head.constants, same order
     table: Table | None = None
+    slopes: tuple[tuple[sympy.Symbol, sympy.Expr], ...] = ()  # of named quantities, where a formula is cheaper
 
 
 class Draft:
@@ -45,6 +46,7 @@ class Draft:
     def __init__(self) -> None:
         self.body: list[Assign] = []
         self.constants: list[Constant] = []
+        self.slopes: dict[sympy.Symbol, sympy.Expr] = {}  # formulas that replace the chain rule
 
     def constant(self, name: str, value: object, formula: str = "") -> sympy.Symbol:
         """Name a number of the bond; `value` may be an mpmath number, it is rounded to double once, here."""

@@ -34,16 +34,29 @@ def _two_sided(draft: Draft, asked: Asked, x: sympy.Symbol) -> sympy.Expr:
         )
     left, right = draft.constant("x1", x1), draft.constant("x2", x2)
     scale = draft.constant("env_scale", ((x2 - x1) / 2) ** (-p1 - p2), "(|x2 - x1|/2)^-(p1+p2)")
-    factors = scale * _side(draft, "from_x1", x - left, p1) * _side(draft, "to_x2", right - x, p2)
-    return draft.name("env", factors, "s (x - x1)^p1 (x2 - x)^p2 inside (x1, x2)")
+    comment = "s (x - x1)^p1 (x2 - x)^p2 inside (x1, x2)"
+    one, other = _side(draft, "from_x1", x - left, p1), _side(draft, "to_x2", right - x, p2)
+    if min(p1, p2) < 2:
+        return draft.name("env", scale * _power_of(one, p1) * _power_of(other, p2), comment)
+    below = draft.name("below", one * other if p1 == p2 == 2 else one ** (p1 - 1) * other ** (p2 - 1))
+    scaled = draft.name("scaled", scale * below)
+    env = draft.name("env", scaled * (below if p1 == p2 == 2 else one * other), comment)
+    # powers of at least 1 are left: zero outside without a case distinction
+    inner = p1 * scaled * (other - one) if p1 == p2 else scaled * (p1 * other - p2 * one)
+    draft.slopes[env] = inner * sympy.Symbol(f"d{x.name}")
+    return env
 
 
 def _side(draft: Draft, name: str, distance: sympy.Expr, power: int) -> sympy.Expr:
-    """distance^power where positive, else 0 (also for power 0)."""
+    """distance where positive, else 0; for power 0 its step."""
     distance = draft.name(f"{name}_line", distance)
     if power == 0:
         return draft.name(name, sympy.Piecewise((sympy.Integer(1), distance > 0), (sympy.Integer(0), True)))
-    return draft.name(name, sympy.Max(distance, 0)) ** power
+    return draft.name(name, sympy.Max(distance, 0))
+
+
+def _power_of(side: sympy.Expr, power: int) -> sympy.Expr:
+    return side ** max(power, 1)
 
 
 def _power(asked: Asked) -> int:

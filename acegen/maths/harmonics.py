@@ -62,7 +62,7 @@ def harmonics_section(l_max: int) -> Section:
     x, y, z = sympy.symbols("x y z")
     draft = Draft()
     circles = _circles(draft, x, y, l_max)
-    pairs = [(l, m) for l in range(l_max + 1) for m in range(l + 1)]
+    pairs = _pairs(l_max)
     for l, m in pairs:
         if l == m:
             draft.name(f"q_{l}_{m}", diagonal(m))
@@ -95,6 +95,61 @@ def _circles(draft: Draft, x: sympy.Symbol, y: sympy.Symbol, l_max: int) -> tupl
         cosines.append(draft.name(f"c_{m}", c_value, "(x + iy)^m" if m == 1 else ""))
         sines.append(draft.name(f"s_{m}", s_value))
     return tuple(cosines + sines)
+
+
+def axial_slope(l: int, m: int) -> sympy.Expr:
+    """The number d of dp_lm/dz = d p_{l-1,m}, m < l, for p_lm = r^(l-m) q_lm(z/r)."""
+    return sympy.sqrt(sympy.Rational((2 * l + 1) * (l * l - m * m), 2 * l - 1))
+
+
+def plane_slope(l: int, m: int) -> sympy.Expr:
+    """The number d of dp_lm/dx = d x p_{l-1,m+1} and dp_lm/dy = d y p_{l-1,m+1}, m < l - 1."""
+    return -sympy.sqrt(sympy.Rational((2 * l + 1) * (l - m) * (l - m - 1), (2 * l - 1) * (1 if m else 2)))
+
+
+@lru_cache
+def solid_section(l_max: int) -> Section:
+    """Factors of r^l S_lm, polynomials in x, y, z, and their slopes: nothing is divided by r.
+
+    Args:
+        l_max: largest degree, >= 0.
+
+    Returns:
+        Section of (x, y, z, r2 = x^2 + y^2 + z^2); outputs p_l_m (l = 0..l_max, m = 0..l), then their slopes
+        pz_l_m (m < l), then pr_l_m (m < l - 1; dp/dx = x pr, dp/dy = y pr), then c_m and s_m as in
+        `harmonics_section`.  With c_m and s_m the slopes give whole gradients in space, not along the sphere.
+    """
+    if l_max < 0:
+        raise ValueError(f"solid_section: l_max is {l_max}, expected an integer >= 0")
+    x, y, z, r2 = sympy.symbols("x y z r2")
+    draft = Draft()
+    circles = _circles(draft, x, y, l_max)
+    made: dict[tuple[int, int], sympy.Symbol] = {}
+    for l, m in _pairs(l_max):
+        value = diagonal(m)
+        if l > m:
+            a, b = recurrence(l, m)
+            value = a * z * made[l - 1, m] + (b * r2 * made[l - 2, m] if b != 0 else 0)
+        made[l, m] = draft.name(f"p_{l}_{m}", value)
+    axial = [
+        draft.name(f"pz_{l}_{m}", axial_slope(l, m) * made[l - 1, m]) for l, m in _pairs(l_max) if m < l
+    ]  # fmt: skip
+    plane = [
+        draft.name(f"pr_{l}_{m}", plane_slope(l, m) * made[l - 1, m + 1]) for l, m in _pairs(l_max) if m < l - 1
+    ]  # fmt: skip
+    formula = (
+        "r^l S_lm = p_lm c_m,  r^l S_l-m = p_lm s_m,  c_m + i s_m = (x + iy)^m,  p_lm = r^(l-m) q_lm(z/r)",
+        "p_lm = sqrt((4l^2-1)/(l^2-m^2)) (z p_l-1,m - sqrt(((l-1)^2-m^2)/(4(l-1)^2-1)) r^2 p_l-2,m)",
+        "dp_lm/dz = sqrt((2l+1)(l^2-m^2)/(2l-1)) p_l-1,m",
+        "dp_lm/dx = -x sqrt((2l+1)(l-m)(l-m-1)/(2l-1)) p_l-1,m+1    (m > 0; over sqrt 2 for m = 0), y likewise",
+    )
+    outputs = (*made.values(), *axial, *plane, *circles)
+    return draft.section(f"real solid harmonics up to l = {l_max}", formula, (x, y, z, r2), outputs)
+
+
+def _pairs(l_max: int) -> list[tuple[int, int]]:
+    """(l, m) with m >= 0."""
+    return [(l, m) for l in range(l_max + 1) for m in range(l + 1)]
 
 
 def real_harmonics(l_max: int, vectors: np.ndarray) -> np.ndarray:

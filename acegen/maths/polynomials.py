@@ -34,10 +34,10 @@ def recurrence(kind: str, size: int, alpha: float = 0.0, beta: float = 0.0) -> t
 
 
 def given(a: tuple[float, ...], b: tuple[float, ...], c: tuple[float, ...]) -> tuple[Coefficients, ...]:
-    """Coefficients that are doubles already; zeros are exact, so that their terms vanish."""
+    """Coefficients that are doubles already; integers are exact, so that nothing is multiplied by 0 or 1."""
 
     def exact(value: float) -> sympy.Expr:
-        return sympy.Float(value) if value else sympy.Integer(0)
+        return sympy.Integer(int(value)) if value == int(value) else sympy.Float(value)
 
     return tuple((exact(x), exact(y), exact(z)) for x, y, z in zip(a, b, c, strict=True))
 
@@ -104,11 +104,15 @@ def ladder(
     The recurrence is linear, so the common factor (envelope, switching) enters once, at its start.
     """
     found: list[sympy.Symbol] = []
+    multiples: dict[sympy.Expr, sympy.Expr] = {sympy.Integer(1): x}
     for k, (a, b, c) in enumerate(rows):
         if k == 0:
             value = a * scale
         else:
-            value = draft.name(f"t_{k + 1}", a * x + b) * (found[-1] if k > 1 else scale)
+            if a not in multiples and k + 1 < len(rows) and rows[k + 1][0] == a:
+                multiples[a] = draft.name(f"lead_{k + 1}", a * x)  # every step takes the same multiple
+            line = multiples.get(a, a * x) + b
+            value = (line if line.is_Symbol else draft.name(f"t_{k + 1}", line)) * (found[-1] if k > 1 else scale)
         if k > 1:
             value += c * found[-2]
         found.append(draft.name(f"{name}_{k + 1}", value))

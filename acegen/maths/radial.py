@@ -20,9 +20,18 @@ from acegen.maths.codes import DIGITS, Draft, RadialCode
 from acegen.maths.derivative import differentiate
 from acegen.maths.family import Asked, Sized
 from acegen.maths.section import Constant, Section
+from acegen.maths.series import series_matrix
 from acegen.maths.tables import Table, natural_spline_table, polynomial_values, spline_table
 
-__all__ = ["RadialCode", "radial_breakpoints", "radial_code", "radial_derivative"]
+__all__ = [
+    "RadialCode",
+    "head_derivative",
+    "radial_breakpoints",
+    "radial_code",
+    "radial_derivative",
+    "radial_rows",
+    "radial_series",
+]
 
 _R, _X = sympy.symbols("r x")
 _INNER = ("none", "switch", "step")
@@ -157,6 +166,7 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
     if family.kind == "agnesi" and asked.integer("spline_nodes"):
         head_draft = Draft()
         transforms.agnesi(head_draft, asked)
+        draft.slopes.update(head_draft.slopes)
         head = head_draft.section("Agnesi transform", _KINDS["agnesi"].formula[:1], (_R,), (_X,))
         head_constants = tuple(head_draft.constants)
         table = _spline(asked)
@@ -172,7 +182,44 @@ def _radial_code(family: Sized, asked: Asked, table: Table | None) -> RadialCode
         what = "times 1 - P(r; r_in, d_in)" if mode == "switch" else "zero up to r_in - d_in"
         formula = (*formula, f"inner cutoff: {what}")
     section = draft.section(f"radial primitives, {family.kind}", formula, inputs, outputs)
-    return RadialCode(section, tuple(draft.constants), head, head_constants, table)
+    slopes = tuple(draft.slopes.items())
+    return RadialCode(section, tuple(draft.constants), head, head_constants, table, slopes)
+
+
+def radial_rows(family: Sized) -> list[tuple[float, float, float]] | None:
+    """(A_k, B_k, C_k) of a family whose functions are polynomials of one x by a recurrence; None of any other."""
+    if family.kind != "agnesi" or not family.size:
+        return None
+    with mpmath.workdps(DIGITS):
+        asked = _asked(family)
+        if asked.integer("spline_nodes"):
+            return None
+        return [(float(a), float(b), float(c)) for a, b, c in _recurrence(asked)]
+
+
+def radial_series(family: Sized) -> tuple[RadialCode, np.ndarray] | None:
+    """What a sum over all functions of a family, g_k = env P_k-1(x), is evaluated from.
+
+    Returns:
+        Code of x and the envelope, which are the outputs (constants as those of `radial_code`), and the matrix
+        of `series.series_matrix`; None where the functions are not polynomials of one x.
+    """
+    if family.kind != "agnesi":
+        return None
+    with mpmath.workdps(DIGITS):
+        asked = _asked(family)
+        if asked.integer("spline_nodes"):
+            return None
+        draft = Draft()
+        scale = inner.inner_factor(
+            draft, asked.choice("inner", _INNER), asked.number("r_in", 0.0), asked.number("d_in", 0.0)
+        )
+        x = transforms.agnesi(draft, asked)
+        factor = draft.name("factor", scale * envelopes.envelope(draft, asked, x))
+        title = f"distance transform and envelope of {asked.size} functions"
+        section = draft.section(title, _KINDS["agnesi"].formula[:1], (_R,), (x, factor))
+        code = RadialCode(section, tuple(draft.constants), slopes=tuple(draft.slopes.items()))
+        return code, series_matrix(_recurrence(asked))
 
 
 def _spline(asked: Asked) -> Table:
@@ -185,7 +232,12 @@ def _spline(asked: Asked) -> Table:
 
 def radial_derivative(code: RadialCode) -> Section:
     """Values and d/dr of a RadialCode: inputs of `code.section`, then dS/dr (and dx/dr) of the table inputs."""
-    return differentiate(code.section, _R, carried=code.section.inputs[1:])
+    return differentiate(code.section, _R, carried=code.section.inputs[1:], known=dict(code.slopes))
+
+
+def head_derivative(code: RadialCode) -> Section | None:
+    """x and dx/dr of the argument of a table."""
+    return None if code.head is None else differentiate(code.head, _R, known=dict(code.slopes))
 
 
 def radial_breakpoints(family: Sized, start: float = 2.0**-10, end: float | None = None) -> tuple[float, ...]:

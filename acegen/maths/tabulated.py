@@ -40,7 +40,7 @@ def radial_values(code: RadialCode, r: np.ndarray) -> tuple[np.ndarray, np.ndarr
         argument, chain = r, np.ones_like(r)
         if code.head is not None:
             given = {constant.symbol.name: constant.value for constant in code.head_constants}
-            found = evaluate(differentiate(code.head, code.head.inputs[0]), {"r": r, **given})
+            found = evaluate(differentiate(code.head, code.head.inputs[0], known=dict(code.slopes)), {"r": r, **given})
             argument, chain = found["x"], found["dx"]
             values.update({"x": argument, "dx": chain})
         columns, slopes = code.table.evaluate(argument)

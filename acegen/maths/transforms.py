@@ -51,19 +51,22 @@ def agnesi(draft: Draft, asked: Asked) -> sympy.Symbol:
     start = draft.constant("rin", rin)
     inverse = draft.constant("s_scale", 1 / (r0 - rin), "1/(r0 - rin)")
     stretch = draft.constant("stretch", 2 / end_share, "2a/(1 - y(rcut))")
+    steep = draft.constant("steep", 2 / end_share / (r0 - rin), "2a/(1 - y(rcut))/(r0 - rin)")
     free = draft.name("sfree", (_R - start) * inverse)
     s = draft.name("s", sympy.Max(free, 0), "s = (r - rin)/(r0 - rin)")
-    if p == q:
-        top = draft.name("s_q", s**q)
-        bottom: sympy.Expr = 2 + a * top
-    else:
-        step = draft.name("s_qp", s ** (q - p))
-        low = step if q - p == p else s**p
-        top = draft.name("s_q", step * low)
-        bottom = 1 + step + a * top
-    inverse_bottom = draft.name("dinv", 1 / draft.name("den", bottom), "1 - y = a s^q/(1 + s^(q-p) + a s^q)")
-    x = draft.name("xfree", stretch * top * inverse_bottom - 1, "x = -1 + 2 (1 - y)/(1 - y(rcut))")
-    return draft.name("x", sympy.Min(x, 1))
+    low = draft.name("s_low", s ** (q - 1))  # 0 up to rin, as q >= 2
+    top = draft.name("s_q", s * low)
+    step: sympy.Expr = sympy.Integer(1)
+    if p < q:
+        step = low if p == 1 else draft.name("s_qp", s ** (q - p))
+    inverse_bottom = draft.name(
+        "dinv", 1 / draft.name("den", 1 + step + a * top), "1 - y = a s^q/(1 + s^(q-p) + a s^q)"
+    )
+    free_x = draft.name("xfree", stretch * top * inverse_bottom - 1, "x = -1 + 2 (1 - y)/(1 - y(rcut))")
+    # of top/bottom all but one power cancels: d(1 - y)/ds = a s^(q-1) (q + p s^(q-p))/(1 + s^(q-p) + a s^q)^2
+    share = draft.name("share", steep * low * (q + p * step), "dx/dr times the square of the denominator")
+    draft.slopes[free_x] = share * inverse_bottom**2
+    return draft.name("x", sympy.Min(free_x, 1))
 
 
 def agnesi_inverse(asked: Asked, x: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -79,7 +79,9 @@ class CudaPlan:
 
 
 def make_cuda_plan(plan: Plan) -> CudaPlan:
-    """Tables of all kernels."""
+    """Tables of all kernels; radial functions are pooled that the C kernel sums on every edge."""
+    edges = tuple(edge.whole or edge for edge in plan.edges)
+    plan = replace(plan, edges=edges, series=(), l_max=max((edge.l_max for edge in edges), default=0))
     n_harmonics = (max(plan.l_max, 0) + 1) ** 2
     groups, runs, first_group = _groups(plan.edges, n_harmonics)
     combinations, first_combination = _combinations(plan.edges)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from itertools import pairwise
-
-import numpy as np
+from dataclasses import dataclass, field, replace
 
 from acegen.maths.codes import RadialCode
 from acegen.maths.core import core_code
-from acegen.maths.derivative import differentiate, prune
-from acegen.maths.radial import radial_code, radial_derivative
+from acegen.maths.derivative import prune
+from acegen.maths.radial import head_derivative, radial_code, radial_derivative
 from acegen.maths.section import Constant
+from acegen.maths.series import series_section
 from acegen.maths.tables import Table
-from acegen.plan.types import BondPlan, CombinationPlan, Contraction, EdgePlan, PoolTile, RadialPlan, TablePlan, Target
+from acegen.plan.series import Sum
+from acegen.plan.tiles import combination_tiles, pooling
+from acegen.plan.types import (
+    BondPlan,
+    CombinationPlan,
+    EdgePlan,
+    EdgeSeries,
+    RadialPlan,
+    SeriesPlan,
+    TablePlan,
+    Target,
+)
 from acegen.potential import Bond, Potential
-from acegen.program.types import Combination, PoolBlock, Program
+from acegen.program.types import PoolBlock, Program
 
 
 @dataclass
@@ -26,6 +35,7 @@ class EdgeBuilder:
     target: Target
     radials: list[RadialPlan] = field(default_factory=list)
     cores: list[RadialPlan] = field(default_factory=list)
+    series: list[SeriesPlan] = field(default_factory=list)
     edges: list[EdgePlan] = field(default_factory=list)
     bonds: list[BondPlan] = field(default_factory=list)
     tables: list[TablePlan] = field(default_factory=list)
@@ -33,22 +43,36 @@ class EdgeBuilder:
     _edge_of: dict[object, int] = field(default_factory=dict)
     _table_of: dict[bytes, str] = field(default_factory=dict)
 
-    def add_bond(self, potential: Potential, centre: int, neighbour: int, program: Program) -> None:
-        """Plan one ordered pair."""
+    def add_bond(
+        self,
+        potential: Potential,
+        centre: int,
+        neighbour: int,
+        program: Program,
+        sums: tuple[Sum, ...] = (),
+        first_series: int = 0,
+    ) -> None:
+        """Plan one ordered pair; `sums` are its families that are summed, their coefficients begin at first_series."""
         bond = potential.bonds[centre][neighbour]
         pools = [pool for pool in program.pools if pool.neighbour == neighbour]
         combinations = [c for c in program.combinations if c.neighbour == neighbour]
         wanted = {k for pool in pools for k in pool.primitives} | {k for c in combinations for k in c.sources}
+        base = pools[0].offset if pools else 0
         constants: list[Constant] = []
         radials: list[tuple[int, int, int, int]] = []
+        series: dict[tuple[int, int, int, int], EdgeSeries] = {}
         names: list[str] = []
         first = 0
-        for family in bond.families:
+        for number, family in enumerate(bond.families):
             if wanted & set(range(first, first + family.size)):
                 key = dict(family.parameters).get("key")
                 table = None if key is None else potential.tables[int(key)]  # type: ignore[arg-type]
                 code = radial_code(family, table)  # type: ignore[arg-type]
                 radials.append((self._radial(code, family.size), len(constants), first, family.size))
+                for one in (one for one in sums if one.family == number):
+                    plan = self._series(one, family.size)
+                    pooled = tuple(component - base for component in one.pooled)
+                    series[radials[-1]] = EdgeSeries(plan, *radials[-1][:3], pooled, one.coefficient)
                 constants += [*code.constants, *code.head_constants]
                 names.append(self._table(code.table) if code.table is not None else "")
             first += family.size
@@ -57,11 +81,11 @@ class EdgeBuilder:
             code = core_code(bond.core)
             core = self._core(code)
             constants += code.constants
-        plans, combined = _combinations(combinations, self.target.accumulators)
+        plans, combined = combination_tiles(combinations, self.target.accumulators)
         size = first + sum(len(c.matrix) for c in combinations)
         edge = -1
         if radials or core >= 0:
-            edge = self._edge(tuple(radials), tuple(names), size, plans, pools, core, core_constant)
+            edge = self._edge(tuple(radials), tuple(names), size, plans, pools, core, core_constant, series)
         self.bonds.append(
             BondPlan(
                 centre=centre,
@@ -69,13 +93,14 @@ class EdgeBuilder:
                 edge=edge,
                 name=f"BOND_{centre}_{neighbour}",
                 constants=tuple((c.symbol.name, c.value, c.formula) for c in constants),
-                first_pooled=pools[0].offset if pools else 0,
+                first_pooled=base,
                 table_names=tuple(name for name in names if name),
                 combined=combined,
                 cutoff=bond.cutoff,
                 switch_start=bond.switch_window[0] - bond.switch_window[1],
                 switch_width=bond.switch_window[1],
                 core_end=_core_end(bond),
+                first_series=first_series,
             )
         )
 
@@ -83,9 +108,6 @@ class EdgeBuilder:
         degree = code.table.degree if code.table is not None else 0
         key = (prune(code.section), code.head, size, degree)
         if key not in self._radial_of:
-            head_gradient = None
-            if code.head is not None:
-                head_gradient = differentiate(code.head, code.head.inputs[0])
             self._radial_of[key] = len(self.radials)
             self.radials.append(
                 RadialPlan(
@@ -95,11 +117,21 @@ class EdgeBuilder:
                     size=size,
                     constants=tuple(c.symbol.name for c in code.constants),
                     head=None if code.head is None else prune(code.head),
-                    head_gradient=head_gradient,
+                    head_gradient=head_derivative(code),
                     head_constants=tuple(c.symbol.name for c in code.head_constants),
                     degree=degree,
                 )
             )
+        return self._radial_of[key]
+
+    def _series(self, one: Sum, size: int) -> int:
+        key = ("series", one.seeds.section, size)
+        if key not in self._radial_of:
+            self._radial_of[key] = len(self.series)
+            code = one.seeds
+            names = tuple(c.symbol.name for c in code.constants)
+            seeds = RadialPlan(len(self.series), prune(code.section), radial_derivative(code), 2, names)
+            self.series.append(SeriesPlan(len(self.series), seeds, series_section(size)))
         return self._radial_of[key]
 
     def _core(self, code: RadialCode) -> int:
@@ -127,6 +159,7 @@ class EdgeBuilder:
         pools: list[PoolBlock],
         core: int,
         core_constant: int,
+        series: dict[tuple[int, int, int, int], EdgeSeries],
     ) -> int:
         base = pools[0].offset if pools else 0
         key = (
@@ -137,27 +170,31 @@ class EdgeBuilder:
             tuple((p.l, p.primitives, p.offset - base, p.stride) for p in pools),
             core,
             core_constant,
+            tuple(series.values()),
         )
         if key not in self._edge_of:
             self._edge_of[key] = len(self.edges)
-            l_max = max((pool.l for pool in pools), default=-1)
-            self.edges.append(
-                EdgePlan(
-                    index=len(self.edges),
-                    radials=radials,
-                    tables=sum(bool(name) for name in names),
-                    combinations=combinations,
-                    n_primitives=n_primitives,
-                    l_max=l_max,
-                    degrees=tuple(sorted({pool.l for pool in pools})),
-                    tiles=_tiles(pools, base, self.target.accumulators),
-                    contractions=_contractions(pools, base, self.target.accumulators),
-                    core=core,
-                    core_constant=core_constant,
-                    skipped=tuple(l for l in range(l_max) if l not in {pool.l for pool in pools}),
-                    block=self.target.block_slots,
-                )
+            whole = EdgePlan(
+                index=len(self.edges),
+                radials=radials,
+                tables=sum(bool(name) for name in names),
+                combinations=combinations,
+                n_primitives=n_primitives,
+                core=core,
+                core_constant=core_constant,
+                block=self.target.block_slots,
+                **pooling(pools, base, self.target.accumulators),
             )
+            if series:
+                summed = frozenset(k for one in series.values() for k in range(one.first, one.first + one.size))
+                whole = replace(
+                    whole,
+                    radials=tuple(radial for radial in radials if radial not in series),
+                    series=tuple(series.values()),
+                    whole=whole,
+                    **pooling(pools, base, self.target.accumulators, summed),
+                )
+            self.edges.append(whole)
         return self._edge_of[key]
 
 
@@ -175,81 +212,3 @@ def _core_end(bond: Bond) -> float:
     if dict(bond.core.options).get("switched"):
         end = min(end, numbers.get("r_in", 0.0))
     return end
-
-
-def _spread(total: int, largest: int) -> list[tuple[int, int]]:
-    """Cut `total` into the fewest nearly equal parts of at most `largest`: (start, length)."""
-    parts = -(-total // largest)
-    cuts = [(total * p) // parts for p in range(parts + 1)]
-    return [(a, b - a) for a, b in pairwise(cuts)]
-
-
-def _joined(combinations: list[Combination]) -> list[tuple[tuple[int, ...], int, np.ndarray]]:
-    """Combinations of the same primitives as one: (sources, first, matrix); fewer, fuller register tiles."""
-    out: list[tuple[tuple[int, ...], int, np.ndarray]] = []
-    for c in combinations:
-        if out and out[-1][0] == c.sources and out[-1][1] + len(out[-1][2]) == c.first:
-            sources, first, matrix = out[-1]
-            out[-1] = (sources, first, np.vstack([matrix, c.matrix]))
-        else:
-            out.append((c.sources, c.first, c.matrix))
-    return out
-
-
-def _combinations(combinations: list[Combination], accumulators: int) -> tuple[tuple[CombinationPlan, ...], np.ndarray]:
-    """Register tiles of the combinations (two accumulators a row, value and slope) and their numbers [k][row]."""
-    plans: list[CombinationPlan] = []
-    numbers: list[np.ndarray] = []
-    constant = 0
-    for sources, first, matrix in _joined(combinations):
-        for start, rows in _spread(len(matrix), max(1, accumulators // 2)):
-            part = matrix[start : start + rows].T.ravel()
-            plans.append(CombinationPlan(rows, len(sources), sources[0], first + start, constant))
-            numbers.append(part)
-            constant += part.size
-    return tuple(plans), np.concatenate(numbers) if numbers else np.zeros(0)
-
-
-def _runs(primitives: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Runs of consecutive primitives: (first primitive, position in the pool block, length)."""
-    out: list[tuple[int, int, int]] = []
-    for position, k in enumerate(primitives):
-        if out and k == out[-1][0] + out[-1][2]:
-            first, start, length = out[-1]
-            out[-1] = (first, start, length + 1)
-        else:
-            out.append((k, position, 1))
-    return out
-
-
-def _tiles(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[PoolTile, ...]:
-    """Register tiles rows x columns <= accumulators, columns <= 5 harmonics of one l."""
-    tiles = []
-    for pool in pools:
-        width = 2 * pool.l + 1
-        for column, columns in _spread(width, 5 if width > 4 else width):
-            for k, position, length in _runs(pool.primitives):
-                for start, rows in _spread(length, max(1, accumulators // columns)):
-                    out = pool.offset - base + (position + start) * pool.stride + column
-                    tiles.append(PoolTile(pool.l, rows, columns, k + start, pool.l**2 + column, out, pool.stride))
-    return tuple(tiles)
-
-
-def _contractions(pools: list[PoolBlock], base: int, accumulators: int) -> tuple[Contraction, ...]:
-    """Backward: two accumulators per component, value and slope; consecutive degrees of the same rows together."""
-    groups: list[list[PoolBlock]] = []
-    for pool in pools:
-        last = groups[-1][-1] if groups else None
-        if last and last.primitives == pool.primitives and last.l + 1 == pool.l and last.stride == pool.stride:
-            groups[-1].append(pool)
-        else:
-            groups.append([pool])
-    out = []
-    for group in groups:
-        width = sum(2 * pool.l + 1 for pool in group)
-        for column, columns in _spread(width, max(1, accumulators // 2)):
-            for run, (k, position, length) in enumerate(_runs(group[0].primitives)):
-                pooled = group[0].offset - base + position * group[0].stride + column
-                harmonic = group[0].l ** 2 + column
-                out.append(Contraction(length, columns, k, harmonic, pooled, group[0].stride, run > 0))
-    return tuple(out)

@@ -12,12 +12,11 @@ from acegen.plan.edges import EdgeBuilder
 from acegen.plan.kernels import kernel_plan
 from acegen.plan.labels import component_labels
 from acegen.plan.products import CoefficientMap, combined_fold, kernel_name, shape_plan
+from acegen.plan.series import CsrRows, is_unit, series_fold, sums
 from acegen.plan.types import CentrePlan, KernelPlan, MixPlan, Plan, ShapePlan, Target
 from acegen.potential import Centre, Potential
 from acegen.program.cost import edge_operations, mix_operations, product_operations
 from acegen.program.types import Program
-
-CsrRows = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
 
 
 @dataclass
@@ -39,8 +38,6 @@ class _Collected:
     def add_centre(self, potential: Potential, a: int, program: Program, target: Target) -> None:
         """Plan the bonds, the product stage, the coefficients and the embedding of one species."""
         centre = potential.centres[a]
-        for b in range(len(potential.species)):
-            self.edges.add_bond(potential, a, b, program)
         for group in program.steps:
             self.kernels.setdefault(kernel_name(group.kernel), kernel_plan(group.kernel))
         key = _structure(program)
@@ -53,6 +50,13 @@ class _Collected:
             self.maps.append(coefficient_map)
         shape = self.shapes[self.known[key]]
         fold = _weight_fold(program, self.maps[self.known[key]], self.first_weight)
+        n_coefficients = shape.n_coefficients
+        for b in range(len(potential.species)):
+            found = sums(potential, a, b, program) if target.series else ()
+            self.edges.add_bond(potential, a, b, program, found, n_coefficients)
+            more = series_fold(found, program, self.first_weight)
+            fold = _joined(fold, more)
+            n_coefficients += len(more[0]) - 1
         self.folds.append(fold)
         self.values.append(_apply(fold, centre.weights.ravel(), self.first_weight))
         chosen = []
@@ -63,7 +67,7 @@ class _Collected:
         self.centres.append(
             _centre_plan(potential, a, centre, program, shape.index, self.first_coefficient, tuple(chosen))
         )
-        self.first_coefficient += shape.n_coefficients
+        self.first_coefficient += n_coefficients
         self.first_weight += centre.weights.size
 
 
@@ -96,6 +100,7 @@ def make_plan(
         target=target,
         radials=tuple(edges.radials),
         cores=tuple(edges.cores),
+        series=tuple(edges.series),
         edges=tuple(edges.edges),
         bonds=tuple(edges.bonds),
         tables=tuple(edges.tables),
@@ -112,7 +117,7 @@ def make_plan(
         max_densities=max(shape.n_densities for shape in shapes),
         max_primitives=max((edge.n_primitives for edge in edges.edges), default=1),
         l_max=max((edge.l_max for edge in edges.edges), default=0),
-        operations=_operations(potential, programs),
+        operations=_operations(potential, programs, edges),
     )
 
 
@@ -147,6 +152,15 @@ def _weight_fold(program: Program, coefficient_map: CoefficientMap, first_weight
     return indptr, indices, fold.values[position] * coefficient_map.factor[owner]
 
 
+def _joined(one: CsrRows, other: CsrRows) -> CsrRows:
+    """The rows of both."""
+    return (
+        np.concatenate([one[0], other[0][1:] + one[0][-1]]),
+        np.concatenate([one[1], other[1]]),
+        np.concatenate([one[2], other[2]]),
+    )
+
+
 def _apply(fold: CsrRows, weights: np.ndarray, first_weight: int) -> np.ndarray:
     indptr, indices, values = fold
     out = np.zeros(len(indptr) - 1)
@@ -170,11 +184,6 @@ def _centre_plan(
         mixes.append(MixPlan(2 * mix.l + 1, n, k, pool.offset, pool.stride, mix.offset, first, mix.add))
         tables.append(mix.matrix.ravel())
         first += n * k
-    unit = (
-        centre.embedding.kind == "linear"
-        and all(scale == 1.0 for scale in centre.embedding.scales)
-        and potential.switching == "none"
-    )
     return CentrePlan(
         index=a,
         symbol=potential.species[a],
@@ -188,17 +197,20 @@ def _centre_plan(
         e0=centre.e0,
         embeddings=embeddings,
         scales=centre.embedding.scales,
-        unit=unit and program.n_densities == 1,
+        unit=is_unit(potential, centre),
         core_cutoff=centre.core_cutoff,
         core_width=centre.core_width,
     )
 
 
-def _operations(potential: Potential, programs: tuple[Program, ...]) -> tuple[tuple[str, int], ...]:
+def _operations(potential: Potential, programs: tuple[Program, ...], edges: EdgeBuilder) -> tuple[tuple[str, int], ...]:
     """Largest over species: multiply-adds per edge and per atom."""
-    n = range(len(potential.species))
+    n = len(potential.species)
+    summed = [
+        sum(one.size for one in edges.edges[bond.edge].series) if bond.edge >= 0 else 0 for bond in edges.bonds
+    ]  # fmt: skip
     return (
-        ("edge", max(edge_operations(p, b) for p in programs for b in n)),
+        ("edge", max(edge_operations(p, b, summed[a * n + b]) for a, p in enumerate(programs) for b in range(n))),
         ("mixing", max(mix_operations(p) for p in programs)),
         ("products", max(product_operations(p) for p in programs)),
     )

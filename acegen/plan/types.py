@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from acegen.maths.section import Section
+from acegen.program.cost import UNROLL_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,9 @@ class Target:
     precision: str = "float64"  # default arithmetic: "float64" or "float32"
     form: str = "auto"  # product basis: "auto", "coupled", "pair" or "flat"
     products: str = "auto"  # "auto", "unrolled" (straight-line code) or "tiled" (loops over tables)
-    unroll_limit: int = 1500  # multiply-adds of the product stage above which "auto" takes tables
+    unroll_limit: int = UNROLL_LIMIT  # multiply-adds of the product stage above which "auto" takes tables
     accumulators: int = 12  # registers used as accumulators; 12 of 16 (AVX2, NEON); AVX-512 has room for 24
+    series: bool = False  # radial functions that only enter linearly are summed on every edge, not pooled
     block_slots: int = 32  # neighbour slots pooled at a time: their g_k and the Y_lm of one l fit L1
 
 
@@ -45,6 +47,32 @@ class RadialPlan:
     head_gradient: Section | None = None
     head_constants: tuple[str, ...] = ()
     degree: int = 0  # of the table, where there is one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesPlan:
+    """Two C functions for a sum of radial functions, shared by all bonds with the same formula."""
+
+    index: int
+    seeds: RadialPlan  # x and envelope with their slopes, once for all coefficients
+    section: Section  # the sum and its slope from these and its coefficients
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSeries:
+    """One such sum of a bond; seeds and slope lie in the places of its primitives, which are not formed."""
+
+    series: int
+    radial: int  # the functions one by one, for B
+    first_constant: int
+    first: int  # primitive
+    pooled: tuple[int, ...]  # where the pooled sum of each function lies
+    coefficient: int  # the first one, of those of this bond
+
+    @property
+    def size(self) -> int:
+        """Number of functions."""
+        return len(self.pooled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +117,7 @@ class CombinationPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgePlan:
-    """Forward and backward edge functions of one shape: families, l ranges, tiles."""
+    """Forward and backward edge functions of one shape: families, l ranges, tiles; `series` are not among them."""
 
     index: int
     radials: tuple[tuple[int, int, int, int], ...]  # (radial, first constant, first primitive, size)
@@ -104,6 +132,8 @@ class EdgePlan:
     core_constant: int
     skipped: tuple[int, ...]  # degrees below l_max that are not pooled
     block: int  # neighbour slots whose harmonics are kept in L1 at a time
+    series: tuple[EdgeSeries, ...] = ()
+    whole: EdgePlan | None = None  # without series: all primitives formed and pooled; None: this one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +152,7 @@ class BondPlan:
     switch_start: float  # rcut_in - dcut_in
     switch_width: float  # dcut_in
     core_end: float  # angstrom; the core repulsion is exactly zero from here on
+    first_series: int  # coefficient of the centre where those of the series begin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -247,6 +278,7 @@ class Plan:
     target: Target
     radials: tuple[RadialPlan, ...]
     cores: tuple[RadialPlan, ...]
+    series: tuple[SeriesPlan, ...]
     edges: tuple[EdgePlan, ...]
     bonds: tuple[BondPlan, ...]
     tables: tuple[TablePlan, ...]

@@ -34,9 +34,19 @@ def product_operations(program: Program) -> int:
     return sum(step_operations(group) for group in program.steps) + bilinear + linear
 
 
+UNROLL_LIMIT = 1500  # multiply-adds of the product stage up to which it is straight-line code
+
 # One multiply-add of the pair form takes this much longer than one of the coupled form: its rows have one or two
-# components instead of 2l+1, so each coefficient is read for less work (eight zoo kinds on Zen 3: 1.05 to 1.5).
-PAIR_COST = 1.2
+# components instead of 2l+1, so each coefficient is read for less work; as loops over tables its many small products
+# and short rows cost as much besides (Zen 3: 1.25 unrolled; 2.2 for linear models of 500 functions, 1.05 to 1.5 for
+# large ones).
+PAIR_COST, LOOPED_PAIR_COST = 1.2, 1.4
+
+
+def pair_budget(coupled: int) -> int:
+    """Most multiply-adds with which the pair form is no dearer than the coupled form with `coupled`."""
+    unrolled = min(int(coupled / PAIR_COST), UNROLL_LIMIT)
+    return max(unrolled, int(coupled / LOOPED_PAIR_COST))
 
 
 def mix_operations(program: Program) -> int:
@@ -44,9 +54,9 @@ def mix_operations(program: Program) -> int:
     return 2 * sum(mix.matrix.size * (2 * mix.l + 1) for mix in program.mixes)
 
 
-def edge_operations(program: Program, neighbour: int) -> int:
-    """Multiply-adds per edge: R_nl where formed, pooling, and contraction backward."""
-    pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour)
+def edge_operations(program: Program, neighbour: int, summed: int = 0) -> int:
+    """Multiply-adds per edge: R_nl where formed, pooling, contraction backward; not of `summed` primitives of l = 0."""
+    pooled = sum(len(p.primitives) * (2 * p.l + 1) for p in program.pools if p.neighbour == neighbour) - summed
     l_max = max((p.l for p in program.pools if p.neighbour == neighbour), default=0)
     combined = sum(2 * c.matrix.size for c in program.combinations if c.neighbour == neighbour)
     return 3 * pooled + combined + 3 * (l_max + 1) ** 2

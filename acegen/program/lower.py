@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from acegen.potential import Centre, Potential
-from acegen.program.cost import PAIR_COST, product_operations
+from acegen.program.cost import pair_budget, product_operations
 from acegen.program.coupled import NotInvariant, coupled
 from acegen.program.flat import flat
 from acegen.program.leaves import Leaves, lay_out
@@ -28,7 +28,7 @@ def lower_centre(potential: Potential, centre: int, form: str = "auto") -> Progr
     found = _program(this, leaves, product, "coupled", None)
     if found is None:
         return _program(this, leaves, product, "pair", None)
-    least = int(product_operations(found) / PAIR_COST)
+    least = pair_budget(product_operations(found))
     if least_operations(product, found.n_densities) >= least:
         return found  # the other form is dearer whatever its nodes are
     other = _program(this, leaves, product, "pair", least)
