@@ -33,10 +33,10 @@ class DesignPattern:
     channels: str  # per channel: l, number of radial functions it is made of
     primitives: str  # those, one channel after another
     coefficients: str  # and their coefficients
-    functions: str  # per function: first slot, first row; one more at the end
-    runs: str  # functions of a chunk by their number of slots
-    first_run: str  # per chunk, one more at the end
-    rows: str  # per slot of a function: its tile value
+    chunks: str  # per chunk: first run, first member, first row; one more at the end
+    runs: str  # functions of a chunk by their number of slots: that, how many
+    members: str  # those, in this order: first slot, which of the chunk
+    rows: str  # per slot of a function, in this order: its tile value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
