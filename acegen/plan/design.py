@@ -23,7 +23,7 @@ from acegen.plan.types import Plan, Target
 from acegen.potential import Bond, Centre, Embedding, Potential
 from acegen.program.types import Program
 
-CHUNK = 32  # functions contracted before they are written to memory: their sums stay in the L1 cache
+CHUNK = 24  # functions contracted before they are written to memory: their sums stay in the L1 cache
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
 
 
