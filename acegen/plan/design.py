@@ -206,21 +206,25 @@ def _pattern(
         seen = [(c, slot) for c, slot in function if c in row_of]
         rows = [row_of[c] + m for c, _ in seen for m in range(2 * centre.channels[c].l + 1)]
         found.append((seen[0][1] if seen else slots[f], rows))
-    order = _order([len(rows) for _, rows in found])
+    sizes = [len(rows) for _, rows in found]
+    functions = [n for (slot, _), row in zip(found, np.cumsum([0, *sizes]), strict=False) for n in (slot, int(row))]
+    order = _order(sizes)
     bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
     return DesignPattern(
         neighbour=b,
         n_channels=len(channels) // 2,
         n_values=n_values,
         n_primitives=plan.edges[bond.edge].n_primitives if bond.edge >= 0 else 0,
-        n_terms=sum(len(rows) for _, rows in found),
+        n_terms=sum(sizes),
         channels=tables.add("CHANNELS", "uint16_t", channels),
         primitives=tables.add("PRIMITIVES", "uint16_t", primitives),
         coefficients=tables.add("COEFFICIENTS", "real", coefficients),
         chunks=tables.add("CHUNKS", "uint32_t", order.chunks),
         runs=tables.add("RUNS", "uint16_t", order.runs),
         members=tables.add("MEMBERS", "uint32_t", [n for f in order.functions for n in (found[f][0], f % CHUNK)]),
-        rows=tables.add("ROWS", "uint16_t", [row for f in order.functions for row in found[f][1]]),
+        values=tables.add("VALUES", "uint16_t", [row for f in order.functions for row in found[f][1]]),
+        functions=tables.add("FUNCTIONS", "uint32_t", [*functions, slots[-1], sum(sizes)]),
+        rows=tables.add("ROWS", "uint16_t", [row for _, rows in found for row in rows]),
     )
 
 
@@ -235,8 +239,8 @@ class _Order(NamedTuple):
 def _order(n_slots: list[int]) -> _Order:
     """Contraction order of functions of so many slots.
 
-    A loop that runs as often as the last time is predicted by the processor, and tables that are read one entry after
-    another do not make the multiply-adds of the next function wait: half the time of the contraction each.
+    A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.  And
+    where its tables are read one entry after another, addresses are known early: another quarter.
     """
     order = _Order([], [], [])
     n_rows = 0
