@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
+from acegen.aside import same_file
 from acegen.build.cache import cache_folder, digest_of, unwritable
 from acegen.errors import LoadError, SpecError
 from acegen.manifest import Manifest
@@ -50,7 +51,8 @@ def compile(
     """Compile a specification or a fitted potential to a bundle folder, and its C files to a cached library.
 
     Args:
-        source: spec.yaml, or a potential (.yace, .yaml, .ace).
+        source: spec.yaml, a potential (.yace, .yaml, .ace), or a linear model of ace-jax (.npz) or ACEpotentials
+            (.json).
         out: the folder to write; default: `<stem of source>.acegen` in the current folder.
         targets: "c", always written; "cuda": CUDA kernels too, for device="cuda".
         precision: "float64" or "float32", arithmetic of the kernel; None: what the input asks for.
@@ -65,7 +67,7 @@ def compile(
         if target not in ("c", "cuda"):
             raise LoadError(f"targets: expected some of 'c', 'cuda', found {target!r}")
     path = _existing(source)
-    folder = Path(f"{path.stem}.acegen") if out is None else Path(out)
+    folder = Path(f"{path.stem}.acegen" if out is None else out).expanduser()
     _write_bundle(path, folder, precision, wanted)
     bundle = Bundle(folder, read_manifest(folder))
     bundle.load()
@@ -137,6 +139,7 @@ def export(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
 
     Raises:
         SpecError, PotentialError: the input breaks a rule, or holds something a `.yace` file cannot.
+        LoadError: nothing to read there, or `out` is the very file.
     """
     from acegen.inputs import read_input  # SymPy only when something must be read
     from acegen.pace.write import write_yace
@@ -144,11 +147,14 @@ def export(source: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     path = _existing(source)
     if path.is_dir():
         raise LoadError(f"{path}: is a folder, expected a specification or a potential")
+    target = Path(out).expanduser()
+    if same_file(path, target):
+        raise LoadError(f"{target}: is what is read, expected another file to write")
     exact = read_input(path).exact
-    write_yace(exact, Path(out))
+    write_yace(exact, target)
     if not any(centre.weights.any() for centre in exact.centres):
         warnings.warn(f"{path.name}: its weights are all zero: fit it first", stacklevel=2)
-    return Path(out)
+    return target
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

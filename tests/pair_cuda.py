@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pair_kernel import DEPTH, E0, N_COEFFICIENTS, write_bundle
 
 from acegen.manifest import Manifest
 from acegen.record import Buffer, Launch, Record
+from acegen.runtime import GraphBatch
+from acegen.runtime.cuda.host import HostBackend
+from acegen.runtime.cuda.model import CudaModel
+from acegen.runtime.model import Model
 
 SOURCE = """
 #ifndef REAL
@@ -164,3 +170,34 @@ def write_cuda_bundle(folder: Path, source: str = SOURCE, **changes: object) -> 
     complete = replace(manifest, **{"files": files, "cuda": record().to_json(), **changes})  # type: ignore[arg-type]
     (folder / "manifest.json").write_text(complete.to_json())
     return folder
+
+
+ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
+
+
+def device_model(on_cpu: Model, backend: Any = None, precision: str = "float64") -> CudaModel:
+    """The same potential through its CUDA kernels."""
+    backend = HostBackend() if backend is None else backend
+    return CudaModel(on_cpu.manifest, record(), SOURCE, backend, precision, on_cpu.weights, on_cpu._fold)
+
+
+def same(found: Any, wanted: Any, names: tuple[str, ...] = ALL, tolerance: float = 1e-13) -> None:
+    for name in names:
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert one.shape == other.shape and one.dtype == np.float64
+        one = one.get() if hasattr(one, "get") else np.asarray(one)
+        scale = max(1.0, float(np.abs(other).max(initial=0.0)))
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale, err_msg=name)
+
+
+def arrays_of(graph: GraphBatch, order: Any = None) -> dict[str, Any]:
+    """Arguments of `CudaModel.graph`, the edges in another order if wanted."""
+    order = np.arange(graph.n_edges) if order is None else order
+    return {
+        "species": graph.species,
+        "positions": graph.positions,
+        "edge_from": np.repeat(np.arange(graph.n_atoms), np.diff(graph.first_edge))[order],
+        "edge_to": graph.edge_to[order],
+        "shifts": graph.shifts[graph.edge_shift][order],
+        "first_atom": graph.first_atom,
+    }

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from ase import Atoms
+from ase.build import bulk
 
 from acegen.manifest import EVALUATE, SITE, WORKSPACE, Manifest, prototype
 
@@ -205,3 +207,14 @@ def brute_force_edges(positions, cell, pbc, cutoff):
                 if i != j or multiple.any():
                     edges.append((i, j, tuple(int(k) for k in multiple)))
     return sorted(edges)
+
+
+def structures() -> list[Atoms]:
+    """Periodic, mixed, open, lone and empty structures of both species."""
+    alloy = bulk("Cu", cubic=True) * (2, 1, 1)
+    alloy.numbers[[1, 4]] = 79
+    alloy.rattle(0.15, seed=1)
+    skewed = Atoms("CuAu", [[0, 0, 0], [1.5, 1.4, 1.2]], cell=[[3, 0, 0], [1, 3.2, 0], [0.5, -0.7, 2.9]], pbc=True)
+    slab = Atoms("AuCu", [[0, 0, 0], [1.5, 1.4, 2.0]], cell=[3, 3.1, 0], pbc=[True, True, False])
+    cluster = Atoms("CuAuCu", [[0, 0, 0], [2.4, 0.3, 0], [0.2, 2.6, 0.9]])
+    return [alloy, Atoms(), skewed, slab, Atoms("Au"), cluster]

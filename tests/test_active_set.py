@@ -54,6 +54,16 @@ def test_every_row_of_the_data_has_a_grade_of_one_at_most() -> None:
     np.testing.assert_allclose(extrapolation_grade(3.0 * rows, found.inverse), 3.0 * grades, rtol=1e-12)
 
 
+def test_hundreds_of_swaps_leave_an_exact_inverse() -> None:
+    """Blocks of rows that grow from the first to the last: nearly all active rows are swapped, many several times."""
+    rows = basis_like(3000, 80) * np.geomspace(1.0, 1e6, 3000)[:, None]
+    found = active_set(lambda: np.array_split(rows, 6), TOLERANCE)
+    assert (found.picked > 2000).all()
+    sizes = np.abs(found.inverse).max(axis=1, keepdims=True)
+    assert np.abs((found.inverse - np.linalg.inv(rows[found.picked])) / sizes).max() < 1e-6
+    assert extrapolation_grade(rows, found.inverse).max() <= 1.0 + TOLERANCE + 1e-9
+
+
 def test_grade_is_the_largest_coefficient_in_active_rows() -> None:
     """By definition, row by row; also of no rows at all."""
     rows = basis_like(50, 7)

@@ -123,6 +123,7 @@ def test_peer_that_cannot_evaluate_is_left_out(spec: Path, capsys: pytest.Captur
         (["x", "--threads", "0"], "expected an integer >= 1, found '0'"),
         (["x", "--plot", "x.pdf"], "expected a file name ending in .svg or .png"),
         (["--table", "nothing.json"], "nothing.json: cannot be read"),
+        (["si.yaml", "--json", "none/record.json"], "none/record.json: cannot be written, there is no folder none"),
     ],
 )
 def test_bad_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,9 @@ def test_errors_of_the_file(spec: Path, tmp_path: Path, capsys: pytest.CaptureFi
         "hello\n": "frame 0: line 1: expected the number of atoms, found 'hello'",
         "1\n\nSi 0 0 0\n2\n\nSi 0 0 0\n": "frame 1: expected 2 atoms, the file ends after 1",
         "1\n\nSi 0 0 0\nx\n": "frame 1: line 4: expected the number of atoms, found 'x'",
+        "1\n\nSi 0 0 0\n\n\n1\n\nSi 0 0 0\n": "line 4 is blank, and line 6 is not: expected one structure right after",
+        "\n1\n\nSi 0 0 0\n": "line 1 is blank, and line 2 is not",
+        "9" * 5000 + "\n": "frame 0: line 1: expected the number of atoms, found '999",
         "1\n\nSi 0 zero 0\n": "frame 0: not extended XYZ that ASE reads",
         "1\n\nQq 0 0 0\n": "frame 0: not extended XYZ that ASE reads",
     }

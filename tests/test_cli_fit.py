@@ -90,7 +90,7 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
         (["argon.yaml", "train.xyz", "-o", "m", "--plot", "m.pdf"], "--plot: m.pdf: expected the name of an .svg"),
         (
             ["argon.yaml", "train.xyz", "-o", "m", "--plot", "none/m.svg"],
-            "--plot: none/m.svg: cannot be written, there",
+            "none/m.svg: cannot be written, there is no folder",
         ),
         (["argon.yaml", "nothing.xyz", "-o", "../{folder}/argon"], "argon.yaml: is read by this fit and would be"),
         (["argon.yaml", "train.xyz", "-o", "m", "--e0", "Ar=low"], "--e0: expected Symbol=energy pairs"),

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from acegen.cli.main import main
-from acegen.cli.sizes import SourceSize
+from acegen.cli.sizes import SourceSize, thread_bytes
+from acegen.compiler import compile_plan
+from acegen.loader import load
 
 
 def _info(path: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def test_no_compiler_is_started(
     assert main(["info", str(specs / "si_pair.yaml")]) == 0
     text = capsys.readouterr().out
     assert text.startswith("si_pair: Si, correlation order 2, cutoff 5 A, float64\n")
-    assert "multiply-adds: edge " in text and "estimate: " in text and "working memory per thread" in text
+    assert "multiply-adds: edge " in text and "estimate: " in text and "working memory per thread: " in text
 
 
 def test_numbers(specs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,6 +80,17 @@ def test_potential(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (one,) = found["species"]
     assert (found["symbols"], found["linear"], found["replaceable"]) == (["W"], True, False)
     assert (one["n_B"] + one["n_pair"], one["n_densities"]) == (74, 1)
+
+
+@pytest.mark.parametrize("n_atoms, n_neighbours", [(10, 0), (50, 31), (2_000, 60)])
+@pytest.mark.parametrize("source", ["examples/specs/si.yaml", "examples/specs/cuau.yaml", "NiTi-zbl-s1"])
+def test_working_memory(shared: Path, specs: Path, source: str, n_atoms: int, n_neighbours: int) -> None:
+    """Memory of a thread is what the compiled kernel asks for, for the width of its vectors."""
+    path = specs / Path(source).name if source.endswith(".yaml") else shared / "zoo" / source / f"{source}.yace"
+    kernel = load(path).kernel
+    asked = kernel.workspace_bytes(n_atoms, n_neighbours, 3) - kernel.workspace_bytes(n_atoms, n_neighbours, 2)
+    plan = compile_plan(path, None, "auto", "auto")[1]
+    assert asked in [thread_bytes(plan, n_neighbours, n_atoms, width) for width in (16, 32, 64)]
 
 
 def test_source_size() -> None:

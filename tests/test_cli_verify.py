@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.io import write
 
 from acegen.cli.main import main
-from acegen.cli.verify_checks import Check
+from acegen.cli.verify_checks import Check, worst_of
 from acegen.cli.verify_derivatives import _extrapolated, _halved
 from acegen.cli.verify_structures import at_cutoff, made_structures, rotation
 
@@ -130,6 +130,15 @@ def test_verdicts() -> None:
     told = Check("a", 2.0, 1.0, required=False)
     assert (told.failed, told.verdict) == (False, "beyond")
     assert [Check("a", x, 1.0).verdict for x in (1.0, 2.0, None)] == ["good", "FAILED", "not checked"]
+
+
+@pytest.mark.parametrize("broken", range(3))
+def test_one_error_that_is_no_number_fails(broken: int) -> None:
+    """Wherever among the others it stands."""
+    errors = [1e-15, 1e-14, 1e-13]
+    assert worst_of(errors) == 1e-13 and worst_of([]) == 0.0
+    errors[broken] = float("nan")
+    assert Check("a", worst_of(errors), 1e-12).failed
 
 
 def test_extrapolation() -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from ase.io import read, write
 from pair_cuda import SOURCE, record, write_cuda_bundle
-from pair_kernel import DEPTH
-from test_model_runtime import structures
+from pair_kernel import DEPTH, structures
 
 import acegen
 from acegen.cli.main import main

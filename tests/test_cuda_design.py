@@ -133,6 +133,17 @@ def test_parts_give_the_same_bits(
             assert np.array_equal(part.virial, design.virial[systems.start : systems.stop])
 
 
+def test_rows_beyond_the_memory_of_the_host_are_refused(
+    model: CudaModel, batch: GraphBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any is computed; rows of parts still fit."""
+    monkeypatch.setattr("acegen.runtime.room.physical_bytes", lambda: 1000.0)
+    n_bytes = 8 * batch.n_atoms * 3 * model.n_parameters
+    with pytest.raises(InputError, match=f"design: .* takes {n_bytes} bytes, .*: use design_blocks, or fewer"):
+        model.design(batch, "forces")
+    assert sum(len(systems) for systems, _ in model.design_blocks(batch, "forces")) == batch.n_systems
+
+
 def test_chosen_rows_and_given_memory(model: CudaModel, batch: GraphBatch, design: Design) -> None:
     """Each alone, into the caller's arrays; the energy needs no derivatives."""
     for name in ROWS:

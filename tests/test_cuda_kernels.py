@@ -14,14 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
-from cuda_cases import LIGHT, PROPERTIES, CudaSource, Outputs, deviations, expected, run_on_host, small_batch
+from cuda_built import DOUBLE_LIMIT, Case, Sources
+from cuda_cases import LIGHT, PROPERTIES, CudaSource, deviations, expected, run_on_host, small_batch
 from cuda_potentials import (
     CORNERS,
     FEW,
@@ -41,12 +41,9 @@ import acegen
 from acegen import GraphBatch
 from acegen.errors import AcegenError
 from acegen.runtime.cuda.backend import cuda_backend
-from acegen.runtime.loaded import LoadedModel
-from acegen.runtime.model import Model
-from acegen.testing.host import ORDERS, HostModule, sanitizer_environment
+from acegen.testing.host import HostModule, sanitizer_environment
 
 ROOT = Path(__file__).resolve().parents[1]
-DOUBLE_LIMIT = 1e-12
 FORCE_LIMIT = 1e-10  # of the zoo, as for the C kernels
 SINGLE_LIMITS = {"energy": 1e-6, "energies": 1e-6}  # all others 1e-5
 # functions of order 1 are folded into the radial part in single precision, so the basis has fewer columns
@@ -72,29 +69,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("name", names_for(metafunc.config, CHOSEN[test]))
     if test in ON_A_CARD:
         metafunc.parametrize("device", ["host", pytest.param("cuda", marks=pytest.mark.gpu)])
-
-
-class Sources:
-    """Generated CUDA and its modules in the shim; g++ works in the background, in the order of the tests."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1)
-        self._made: dict[tuple[Path, str], tuple[CudaSource, Future[HostModule]]] = {}
-
-    def start(self, path: Path, precision: str = "float64") -> None:
-        """Generate, and begin to build."""
-        if (path, precision) not in self._made:
-            source = CudaSource.of(path, precision)
-            self._made[path, precision] = source, self._pool.submit(HostModule, source.text, LIGHT)
-
-    def __call__(self, path: Path, precision: str = "float64") -> tuple[CudaSource, HostModule]:
-        self.start(path, precision)
-        source, module = self._made[path, precision]
-        return source, module.result()
-
-    def close(self) -> None:
-        """Forget what has not begun, wait for the rest."""
-        self._pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="module")
@@ -144,38 +118,6 @@ def missing(name: str, request: pytest.FixtureRequest) -> bool:
     except pytest.skip.Exception:
         return True
     return False
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A potential: its CUDA in the shim, or on a card, and its C kernel in double precision."""
-
-    source: CudaSource
-    module: HostModule | LoadedModel  # of the shim, or the model on a card
-    c: Model | None
-
-    @property
-    def model(self) -> Model:
-        """The C kernel."""
-        assert self.c is not None
-        return self.c
-
-    def run(self, graph: GraphBatch, order: str = "forward", properties: tuple[str, ...] = PROPERTIES) -> Outputs:
-        if isinstance(self.module, LoadedModel):  # whose threads run in an order of their own
-            found = self.module.evaluate(graph, properties)
-            return {key: np.array(getattr(found, key)) for key in properties}
-        return run_on_host(self.source, self.module, graph, order, properties)
-
-    def check(self, graph: GraphBatch, cancelling: bool = False) -> dict[str, float]:
-        """Errors against C, see `deviations`; other orders give the very same bits."""
-        found = self.run(graph)
-        errors = deviations(found, expected(self.model, graph), cancelling)
-        assert all(error <= DOUBLE_LIMIT for error in errors.values()), errors
-        for order in ORDERS[1:]:
-            other = self.run(graph, order)
-            for name in PROPERTIES:
-                assert found[name].tobytes() == other[name].tobytes(), f"{name} depends on the order of threads"
-        return errors
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from zoo import zoo_file
 import acegen
 from acegen.basis.radial import pace_family
 from acegen.cli.main import main
-from acegen.errors import AcegenError, PotentialError, SpecError
+from acegen.errors import AcegenError, LoadError, PotentialError, SpecError
 from acegen.inputs import read_input
 from acegen.interpreter import interpret
 from acegen.pace.loader import load_yaml
@@ -201,6 +201,15 @@ def test_pyace_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: 
     assert main(["bench", str(path), "--against", "pyace", *options]) == 0
     (line,) = json.loads(capsys.readouterr().out)["agreement"]
     assert abs(line["energy"]) < 1e-9 and line["forces"] < 1e-7
+
+
+def test_the_source_is_never_replaced(tmp_path: Path) -> None:
+    """Neither by its name nor through a link."""
+    path = acegen.export(write(tmp_path, "bessel"), tmp_path / "bessel.yace")
+    (tmp_path / "link.yace").symlink_to(path)
+    for out in (path, tmp_path / "link.yace"):
+        with pytest.raises(LoadError, match="is what is read, expected another file to write"):
+            acegen.export(path, out)
 
 
 def test_weights_of_zero_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

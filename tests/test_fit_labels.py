@@ -111,9 +111,18 @@ def test_frames_of_one_file_are_named_by_it_and_their_number(tmp_path: Path) -> 
     write(path, [first, second])
     frames = read_frames([path, path], "train")
     assert [frame.place for frame in frames[:2]] == [f"{path}: frame 0", f"{path}: frame 1"]
-    path.write_text(path.read_text() + "4\nnot a structure\n")
+    text = path.read_text()
+    path.write_text(text + "4\nnot a structure\n")
+    with pytest.raises(InputError, match=r"two.xyz: frame 2: expected 4 atoms, the file ends after 0"):
+        read_frames(path, "train")
+    path.write_text(text + "1\n\nCu 0 zero 0\n")
     with pytest.raises(InputError, match=r"two.xyz: frame .*not a structure that ASE reads"):
         read_frames(path, "train")
+    path.write_text(text + "\n" + text)
+    with pytest.raises(InputError, match=r"two.xyz: line 13 is blank, and line 14 is not"):
+        read_frames(path, "train")
+    path.write_text(text + "\n\n")
+    assert len(read_frames(path, "train")) == 2
     with pytest.raises(InputError, match="expected a file of structures"):
         read_frames(tmp_path / "none.xyz", "train")
 

@@ -17,7 +17,7 @@ from acegen.fitting.weighting import make_weighting, parse_weights
 from acegen.fitting.working import read_fittable
 from acegen.inputs import read_input
 from acegen.spec.read import read_spec
-from acegen.spec.text import with_keys
+from acegen.spec.text import top_level, with_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = """# copper and gold
@@ -137,7 +137,7 @@ def test_blocks_cover_all_structures_within_the_bytes() -> None:
 
 def test_specification_keeps_its_text_but_for_the_keys_that_change(spec_file: Path) -> None:
     values = {"name": "fitted", "weights": "zero", "reference_energies": {"Cu": -1.25, "Au": 1e-7}}
-    text = with_keys(spec_file, values)
+    text = with_keys(spec_file.read_text(), values)
     assert text.startswith("# copper and gold\nelements: [Cu, Au]   # two of them\n")
     assert "seed" not in text and "# the last remark" in text
     again = spec_file.with_name("again.yaml")
@@ -147,19 +147,41 @@ def test_specification_keeps_its_text_but_for_the_keys_that_change(spec_file: Pa
     assert (new.elements, new.radial, new.bonds, new.pair, new.precision) == (
         (old.elements, old.radial, old.bonds, old.pair, old.precision)
     )
-    assert with_keys(again, values) == text
+    assert with_keys(again.read_text(), values) == text
 
 
 def test_specification_in_braces_keeps_its_meaning(tmp_path: Path) -> None:
     path = tmp_path / "si.yaml"
     path.write_text('{"elements": ["Si"], "order": 2, "degree": 4, "cutoff": 4.0, "weights": {"kind": "random"}}')
     again = tmp_path / "again.yaml"
-    again.write_text(with_keys(path, {"name": "si", "weights": "zero"}))
+    again.write_text(with_keys(path.read_text(), {"name": "si", "weights": "zero"}))
     assert read_spec(again).weights.kind == "zero" and read_spec(again).degree == (4.0, 4.0)
 
 
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "weights: {kind: random,\nseed: 3}\n",
+        "weights: &same {kind: random}\n# used below\n",
+        "? weights\n: {kind: random}\n",
+        '"weights": >-\n  random\n',
+        "weights:\n- kind\n",
+    ],
+)
+def test_specifications_that_cannot_be_edited_by_lines_are_written_anew(weights: str) -> None:
+    """Whatever the layout, the result has the new values and all others as they were."""
+    text = f"elements: [Si]\n{weights}order: 2\ndegree: {{a: [1, 2],\nb: 2}}\ncutoff: 4.0 # the end\n..."
+    old, new = top_level(text), top_level(with_keys(text, {"name": "si", "weights": "zero"}))
+    assert new == {**old, "name": "si", "weights": "zero"}
+
+
+def test_aliases_outlive_what_they_refer_to() -> None:
+    text = "radial: &shape {transform: {r0: 2.0}}\npair: *shape\norder: 2\n"
+    assert top_level(with_keys(text, {"radial": {}})) == {"radial": {}, "pair": {"transform": {"r0": 2.0}}, "order": 2}
+
+
 def test_only_linear_specifications_can_be_fitted(tmp_path: Path, spec_file: Path) -> None:
-    assert read_fittable(spec_file).elements == ("Cu", "Au")
+    assert read_fittable(spec_file).spec.elements == ("Cu", "Au")
     other = tmp_path / "fs.yaml"
     other.write_text(
         "elements: [Cu]\norder: 2\ndegree: 4\ncutoff: 4.0\n"
@@ -176,6 +198,6 @@ def test_only_linear_specifications_can_be_fitted(tmp_path: Path, spec_file: Pat
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "fit" / "zuo2020").glob("*.yaml")), ids=lambda p: p.stem)
 def test_examples_have_the_size_they_tell(path: Path) -> None:
-    body, pair = smoothness(read_fittable(path), 4.0)
+    body, pair = smoothness(read_fittable(path).spec, 4.0)
     assert (len(body), len(pair)) == (250, 0)
     assert read_spec(path).elements == (path.stem.capitalize(),)

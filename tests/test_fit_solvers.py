@@ -171,6 +171,14 @@ def test_data_without_information_leave_the_prior() -> None:
         ({"committee": 1.5}, "committee: expected a whole number"),
         ({"solvr": "ridge"}, "unknown argument 'solvr', did you mean 'solver'"),
         ({"keys": {"enrgy": "E"}}, "keys: expected some of energy"),
+        ({"keys": "REF_energy"}, "keys: expected a mapping such as"),
+        ({"keys": {"energy": 5}}, "keys: expected a mapping such as"),
+        ({"e0": 5.0}, "e0: expected a word or energies by symbol, found 5.0"),
+        ({"committee": 1}, "committee: expected 0, or two members or more, found 1"),
+        ({"active_set": "no"}, "active_set: expected True or False, found 'no'"),
+        ({"save_every": float("nan")}, "save_every: expected a number in 0..inf, found nan"),
+        ({"solver": "ridge", "regularisation": "1"}, "lambda: expected a number >= 0 with solver 'ridge', found '1'"),
+        ({"solver": "ridge", "regularisation": True}, "lambda: expected"),
     ],
 )
 def test_wrong_choices_are_told(choices: dict[str, Any], message: str) -> None:

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[1] / "acegen"
 # The compiler's tower (C), the runtime's tower (R), and the ground and roof they share.
 FLOORS = {
     "errors": (0, "CR"),
+    "aside": (1, "CR"),
+    "xyz": (1, "CR"),
     "manifest": (0, "CR"),
     "names": (0, "C"),
     "embeddings": (0, "CR"),
@@ -21,7 +23,7 @@ FLOORS = {
     "uncertainty": (1, "CR"),
     "maths": (1, "C"),
     "spec": (1, "C"),
-    "pace": (1, "C"),
+    "pace": (2, "C"),
     "interpreter": (1, "C"),
     "basis": (2, "C"),
     "linear": (3, "C"),
@@ -43,7 +45,7 @@ FLOORS = {
 
 # Libraries beyond Python's own, and the only units that may import them.
 LIBRARIES = {
-    "numpy": set(FLOORS) - {"errors", "manifest", "build", "spec", "loader", "__init__", "__main__"},
+    "numpy": set(FLOORS) - {"errors", "aside", "xyz", "manifest", "build", "spec", "loader", "__init__", "__main__"},
     "sympy": {"maths", "plan", "emit"},
     "mpmath": {"maths"},
     "yaml": {"spec", "pace"},

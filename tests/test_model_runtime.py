@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import multiprocessing
 import pickle
-import subprocess
-import sys
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
-from pair_kernel import CUTOFF, DEPTH, E0, NAME, reference, write_bundle
+from pair_kernel import DEPTH, E0, reference, structures, write_bundle
 
-import acegen
-from acegen.errors import InputError, LoadError
-from acegen.manifest import EVALUATE, Manifest
+from acegen.errors import InputError
 from acegen.runtime import GraphBatch, load_bundle
-from acegen.runtime.kernel import declarations, pointer, shape_of
 from acegen.runtime.weights import FoldMap
 
 ALL = ("energy", "energies", "forces", "virial", "virials", "basis", "edge_gradients")
@@ -45,17 +33,6 @@ def one_cache(tmp_path_factory):
 @pytest.fixture
 def model(bundle):
     return load_bundle(bundle)
-
-
-def structures():
-    """Periodic, mixed, open, lone and empty structures of both species."""
-    alloy = bulk("Cu", cubic=True) * (2, 1, 1)
-    alloy.numbers[[1, 4]] = 79
-    alloy.rattle(0.15, seed=1)
-    skewed = Atoms("CuAu", [[0, 0, 0], [1.5, 1.4, 1.2]], cell=[[3, 0, 0], [1, 3.2, 0], [0.5, -0.7, 2.9]], pbc=True)
-    slab = Atoms("AuCu", [[0, 0, 0], [1.5, 1.4, 2.0]], cell=[3, 3.1, 0], pbc=[True, True, False])
-    cluster = Atoms("CuAuCu", [[0, 0, 0], [2.4, 0.3, 0], [0.2, 2.6, 0.9]])
-    return [alloy, Atoms(), skewed, slab, Atoms("Au"), cluster]
 
 
 def expected(atoms):
@@ -148,15 +125,6 @@ def test_moved_graphs_are_independent(model):
     np.testing.assert_array_equal(model.evaluate(graph).forces, before.forces)
 
 
-def test_graphs_travel_between_processes(model):
-    """A graph that was evaluated can be pickled and copied; the copy is checked and read-only as before."""
-    graph = GraphBatch.from_atoms(structures(), model)
-    wanted = model.evaluate(graph).forces
-    for again in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):
-        assert not again.positions.flags.writeable
-        np.testing.assert_array_equal(model.evaluate(again).forces, wanted)
-
-
 def test_empty_input(model):
     """No structures, and structures without atoms, have empty arrays and zero energy."""
     out = model.evaluate([], ALL)
@@ -217,6 +185,14 @@ def test_atoms_at_one_place_are_named(model):
         )
     with pytest.raises(InputError, match="not finite; neighbour 1 is 0 angstrom away"):
         model.site(0, [1, 1], [[2.0, 0, 0], [0, 0, 0]])
+
+
+def test_rows_of_b_beyond_memory_are_refused(model, monkeypatch):
+    """The bytes are told, and what to do instead."""
+    monkeypatch.setattr("acegen.runtime.room.physical_bytes", lambda: 15.0)
+    n_bytes = 8 * 3 * model.n_basis
+    with pytest.raises(InputError, match=rf"basis: \[3, \d+\] takes {n_bytes} bytes, .*: evaluate fewer structures"):
+        model.evaluate(Atoms("Cu3", [[0, 0, 0], [2.5, 0, 0], [5, 0, 0]]), "basis")
 
 
 def test_site_entry(model):
@@ -292,161 +268,3 @@ def test_float32_kernel_is_another_library(bundle, model):
     assert fine.energy[0] != coarse.energy[0]
     assert coarse.energy[0] == pytest.approx(fine.energy[0], rel=1e-6)
     assert single.precision == "float32"
-
-
-def test_concurrent_calls(model):
-    """Calls from several Python threads at once do not share scratch memory."""
-    frames = [frame for frame in structures() if len(frame)]
-    graphs = [GraphBatch.from_atoms(frame * (1, 1, 1), model) for frame in frames]
-    wanted = [model.evaluate(graph).energy[0] for graph in graphs]
-    with ThreadPoolExecutor(4) as pool:
-        jobs = [(k, pool.submit(model.evaluate, graphs[k])) for k in range(len(graphs)) for _ in range(50)]
-        assert all(job.result().energy[0] == wanted[k] for k, job in jobs)
-
-
-def _energy_in_child(model, graph, queue):
-    queue.put((model._threads_for(10**6), float(model.evaluate(graph).energy[0])))
-
-
-def test_forked_child_uses_one_thread(model):
-    """After a fork OpenMP's threads are gone: the child runs on one, and does not hang."""
-    model.threads = 2
-    assert model._threads_for(10**6) == 2
-    graph = GraphBatch.from_atoms(structures()[0], model)
-    forked = multiprocessing.get_context("fork")
-    queue = forked.SimpleQueue()
-    child = forked.Process(target=_energy_in_child, args=(model, graph, queue))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of exactly what is tested
-        child.start()
-    child.join(30)
-    assert child.exitcode == 0
-    assert queue.get() == (1, model.evaluate(graph).energy[0])
-
-
-def test_threads(bundle, monkeypatch):
-    """Argument over environment over all cores; nonsense is refused."""
-    assert load_bundle(bundle, threads=3).threads == 3
-    monkeypatch.setenv("ACEGEN_THREADS", "5")
-    assert load_bundle(bundle).threads == 5
-    for wrong in ("many", "²", "0"):
-        monkeypatch.setenv("ACEGEN_THREADS", wrong)
-        with pytest.raises(InputError, match=f"ACEGEN_THREADS: expected an integer >= 1, found '{wrong}'"):
-            load_bundle(bundle)
-    with pytest.raises(InputError, match="threads: expected an integer >= 1 or None, found 0"):
-        load_bundle(bundle, threads=0)
-
-
-def test_model_says_what_it_is(model):
-    """Names and sizes come from the manifest."""
-    assert (model.name, model.species, model.cutoff, model.n_basis) == (NAME, ("Cu", "Au"), CUTOFF, 2)
-    assert model.cutoffs.tolist() == [[CUTOFF, CUTOFF], [CUTOFF, CUTOFF]]
-    assert isinstance(model.manifest, Manifest) and "morse" in repr(model)
-
-
-def test_edited_bundles_are_refused(tmp_path):
-    """Missing, edited, foreign and newer files: one sentence each, before anything is compiled."""
-    with pytest.raises(LoadError, match=r"nowhere: expected a bundle folder with manifest\.json, found none"):
-        load_bundle(tmp_path / "nowhere")
-    with pytest.raises(LoadError, match="nowhere: expected a bundle folder, a specification or a potential"):
-        acegen.load(tmp_path / "nowhere")
-    edited = write_bundle(tmp_path / "edited")
-    with (edited / f"{NAME}.c").open("a") as file:
-        file.write("/* mine */\n")
-    with pytest.raises(LoadError, match=r"morse\.c: edited since it was generated .* compile the bundle again"):
-        load_bundle(edited)
-    (edited / f"{NAME}.c").unlink()
-    with pytest.raises(LoadError, match=r"morse\.c: cannot be read \(No such file"):
-        load_bundle(edited)
-    newer = write_bundle(tmp_path / "newer", format=2)
-    with pytest.raises(LoadError, match="format 2, expected 1: compile the bundle again"):
-        load_bundle(newer)
-    (newer / "manifest.json").write_text("{")
-    with pytest.raises(LoadError, match=r"manifest\.json: not a manifest this version reads"):
-        load_bundle(newer)
-    unlisted = write_bundle(tmp_path / "unlisted", files=())
-    with pytest.raises(LoadError, match=r"source morse\.c has no checksum"):
-        load_bundle(unlisted)
-
-
-@pytest.mark.parametrize(("key", "value"), [("cutoff", 1.0), ("cutoff", "x"), ("n_basis", 1), ("name", "evil;")])
-def test_edited_manifest_is_refused(tmp_path, key, value):
-    """The manifest carries its own checksum: sizes and cutoffs are never believed against the kernel."""
-    path = write_bundle(tmp_path / "edited") / "manifest.json"
-    raw = json.loads(path.read_text())
-    path.write_text(json.dumps({**raw, key: value}))
-    with pytest.raises(LoadError, match=r"manifest\.json: not a manifest .* it was edited.*compile the bundle again"):
-        load_bundle(path.parent)
-    path.write_text(json.dumps(raw))
-    assert load_bundle(path.parent).name == NAME
-
-
-def test_kernel_names_are_identifiers(tmp_path):
-    """A name that is no C identifier never reaches the declarations."""
-    with pytest.raises(LoadError, match="name: expected a C identifier, found 'evil;'"):
-        load_bundle(write_bundle(tmp_path / "evil", name="evil;"))
-
-
-def test_wrong_choices_are_refused(bundle):
-    """Unknown device, precision and target."""
-    with pytest.raises(LoadError, match="device: expected 'cpu', 'cuda' or"):
-        load_bundle(bundle, device="gpu")
-    with pytest.raises(LoadError, match="precision: expected 'float64' or 'float32', found 'float16'"):
-        load_bundle(bundle, precision="float16")
-    with pytest.raises(LoadError, match="targets: expected some of 'c', 'cuda', found 'rust'"):
-        acegen.compile("si.yaml", targets=("c", "rust"))
-
-
-def test_wrong_library_is_refused(tmp_path):
-    """A library without the functions of the manifest's name is named."""
-    folder = write_bundle(tmp_path / "other", name="other")
-    with pytest.raises(LoadError, match="cannot load kernel 'other'"):
-        load_bundle(folder)
-
-
-def test_damaged_weights_are_refused(tmp_path):
-    """A weights file that is no archive is named."""
-    folder = write_bundle(tmp_path / "damaged")
-    (folder / "weights.npz").write_bytes(b"PK damaged")
-    manifest = Manifest.from_json((folder / "manifest.json").read_text())
-    checksum = hashlib.sha256(b"PK damaged").hexdigest()
-    files = tuple((name, checksum if name == "weights.npz" else old) for name, old in manifest.files)
-    (folder / "manifest.json").write_text(replace(manifest, files=files).to_json())
-    with pytest.raises(LoadError, match=r"weights\.npz: cannot read the weights"):
-        load_bundle(folder)
-
-
-def test_pointer_checks_follow_the_table():
-    """dtype, shape, contiguity and missing arrays are checked against the argument, whose name is in the message."""
-    table = {argument.name: argument for argument in EVALUATE}
-    sizes = {"n_edges": 4, "n_systems": 2}
-    assert shape_of(table["first_atom"], sizes) == (3,)
-    assert shape_of(table["virial"], sizes) == (2, 3, 3)
-    with pytest.raises(
-        InputError, match=r"'edge_vectors' is float32 \[4, 3\], the kernel needs float64 \[4, 3\] = \[n_edges, 3\]"
-    ):
-        pointer("morse", table["edge_vectors"], np.zeros((4, 3), np.float32), sizes)
-    with pytest.raises(InputError, match=r"'edge_to' is int32 \[5\], the kernel needs int32 \[4\]"):
-        pointer("morse", table["edge_to"], np.zeros(5, np.int32), sizes)
-    with pytest.raises(InputError, match="'edge_vectors' is strided, the kernel needs a C-contiguous array"):
-        pointer("morse", table["edge_vectors"], np.zeros((4, 6))[:, ::2], sizes)
-    with pytest.raises(InputError, match="argument 'edge_to' is missing"):
-        pointer("morse", table["edge_to"], None, sizes)
-    assert "int morse_evaluate(" in declarations("morse")
-
-
-def test_runtime_imports_no_compiler_tower():
-    """import acegen.runtime loads neither SymPy, Jinja nor YAML; import acegen alone loads not even NumPy."""
-    code = "import sys, {}; print([m for m in ('sympy','jinja2','yaml','ase',{}) if m in sys.modules])"
-    for module, more in (("acegen.runtime", "'scipy'"), ("acegen", "'numpy','cffi'")):
-        run = subprocess.run([sys.executable, "-c", code.format(module, more)], capture_output=True, text=True)
-        assert run.stdout.strip() == "[]", run.stderr
-
-
-def test_public_names():
-    """acegen offers its names lazily, and no others."""
-    assert acegen.GraphBatch is GraphBatch
-    assert set(acegen.__all__) <= set(dir(acegen))
-    assert all(getattr(acegen, name) is not None for name in acegen.__all__)
-    with pytest.raises(AttributeError, match="module 'acegen' has no attribute 'Potato'"):
-        _ = acegen.Potato

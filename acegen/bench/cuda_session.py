@@ -252,9 +252,3 @@ def _compare(bench: _Bench, model: CudaModel, search: NeighbourSearch) -> None:
             "forces": float(np.abs(forces - expected.forces).max()) / largest,
         }
     )
-
-
-def _crystal(bench: _Bench) -> Crystal:
-    if bench.crystal is None:
-        raise InputError("crystal: not chosen yet")
-    return bench.crystal

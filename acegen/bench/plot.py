@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from acegen.aside import written_aside
 from acegen.bench.report import machine_line
 from acegen.bench.session import Record
 from acegen.errors import InputError
@@ -44,7 +45,8 @@ def write_plot(path: Path, records: Sequence[Record]) -> None:
         machines = sorted({machine_line(record["machine"]) for record in records})
         figure.suptitle("\n".join(machines), fontsize=5)
         metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, metadata=metadata, dpi=150)
+        with written_aside(path) as file:
+            figure.savefig(file, format=path.suffix[1:], metadata=metadata, dpi=150)
 
 
 def series_by_basis(records: Sequence[Record]) -> list[Series]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from acegen.aside import check_place
 from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, add_device, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
@@ -60,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and print, or print the table of earlier records."""
     if arguments.plot is not None and arguments.plot.suffix not in PLOTS:  # before minutes of measurement
         raise InputError(f"--plot: expected a file name ending in {' or '.join(PLOTS)}, found {str(arguments.plot)!r}")
+    for path in (arguments.plot, arguments.json):
+        if path is not None and str(path) != "-":
+            check_place(Path(path))
     if arguments.table is not None:
         from acegen.bench.report import markdown_of, read_records
 
@@ -96,7 +100,7 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
         return design_measured(arguments, source)
     from acegen.bench.session import Wanted, measure
     from acegen.cli.bench_text import text_of
-    from acegen.cli.output import to_json
+    from acegen.cli.output import record_written
 
     wanted = Wanted(
         source=source,
@@ -120,12 +124,8 @@ def _measured(arguments: argparse.Namespace) -> dict[str, Any]:
     steps += len(wanted.sizes) * (len(wanted.against) + wanted.repeats + 1)
     with Progress(steps) as progress:
         record = measure(wanted, progress.step)
-    if arguments.json == "-":
-        print(to_json(record))
-        return record
-    if arguments.json is not None:
-        Path(arguments.json).write_text(to_json(record) + "\n", encoding="utf-8")
-    print(text_of(record))
+    if record_written(arguments.json, record):
+        print(text_of(record))
     return record
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from acegen.cli.output import to_json
+from acegen.cli.output import record_written
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
 
@@ -57,7 +57,7 @@ def _predicted(arguments: argparse.Namespace, source: Path) -> Record:
         rattle=arguments.rattle,
     )
     record = predict(wanted)
-    if _written(arguments, record):
+    if record_written(arguments.json, record):
         print(prediction_text(record))
     return record
 
@@ -83,16 +83,6 @@ def _timed(arguments: argparse.Namespace, source: Path) -> Record:
     )
     with Progress(wanted.steps) as progress:
         record = measure_on_device(wanted, progress.step)
-    if _written(arguments, record):
+    if record_written(arguments.json, record):
         print(text_of(record))
     return record
-
-
-def _written(arguments: argparse.Namespace, record: Record) -> bool:
-    """Write the record where it is wanted; True when the text should be printed too."""
-    if arguments.json == "-":
-        print(to_json(record))
-        return False
-    if arguments.json is not None:
-        Path(arguments.json).write_text(to_json(record) + "\n", encoding="utf-8")
-    return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from acegen.bench.design import SIZES, Record, Wanted, measure_design
 from acegen.bench.report import machine_line
-from acegen.cli.output import seconds_text, table, to_json
+from acegen.cli.output import record_written, seconds_text, table
 from acegen.cli.progress import Progress
 
 
@@ -25,12 +25,8 @@ def measured(arguments: argparse.Namespace, source: Path) -> Record:
     )
     with Progress(1 + 2 * len(wanted.sizes)) as progress:
         record = measure_design(wanted, progress.step)
-    if arguments.json == "-":
-        print(to_json(record))
-        return record
-    if arguments.json is not None:
-        Path(arguments.json).write_text(to_json(record) + "\n", encoding="utf-8")
-    print(text_of(record))
+    if record_written(arguments.json, record):
+        print(text_of(record))
     return record
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import tempfile
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from acegen.aside import check_place, same_file, written_aside
 from acegen.cli.arguments import add_device, add_precision, add_subject, positive
 from acegen.cli.progress import Progress
 from acegen.errors import InputError, LoadError
@@ -56,7 +55,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate in batches; the output appears under its name only when everything went well."""
-    from acegen.cli.extxyz import count_frames, read_frames
+    from acegen.cli.extxyz import read_frames
+    from acegen.xyz import count_frames
 
     wanted = _wanted(arguments.properties + (",gamma" if arguments.gamma else ""))
     path: Path = arguments.structures
@@ -72,7 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.input, arguments.device, arguments.precision, arguments.threads, arguments.active_set
         )
         done = 0
-        with _written_aside(arguments.out) as file:
+        with (
+            written_aside(arguments.out) as raw,
+            io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True) as file,
+        ):
             for batch in _batches(read_frames(path), arguments.batch):
                 progress.step(f"{path.name}: structure {done} of {n_frames}", done=done + 1)
                 _evaluate(model, batch, done, wanted, arguments, file)
@@ -82,9 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_out(out: Path, sources: Sequence[Path]) -> None:
-    """Refuse to replace what is read."""
+    """Refuse to replace what is read, or to write where that is impossible."""
+    check_place(out)
     for source in sources:
-        if out.exists() and source.expanduser().exists() and out.samefile(source.expanduser()):
+        if same_file(out, source):
             raise InputError(f"--out: {out} is read by this command, expected another file to write")
 
 
@@ -168,27 +172,3 @@ def _named(error: InputError, model: LoadedModel, batch: list[Atoms], path: Path
         except InputError as single:
             return InputError(f"{path}: frame {first + k}: {str(single).removeprefix('atoms: ')}")
     return InputError(f"{path}: frames {first} to {first + len(batch) - 1}: {error}")
-
-
-@contextlib.contextmanager
-def _written_aside(path: Path) -> Iterator[Any]:
-    """A text file next to `path` that takes its name at the end, or vanishes when anything fails."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected the name of a file to write")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be written, there is no folder {path.parent}")
-    try:
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent, text=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(aside, 0o666 & ~mask)  # mkstemp makes files nobody else can read
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise

@@ -18,37 +18,6 @@ if TYPE_CHECKING:
 _SHORT, _EXACT = "%16.8f", "%24.17g"  # ASE's eight decimals lose digits of forces
 
 
-def count_frames(path: Path) -> int:
-    """Number of structures, counted line by line.
-
-    Raises:
-        InputError: unreadable, empty, or not in the shape of XYZ.
-    """
-    n_frames = n_lines = 0
-    try:
-        with open(path, "rb") as file:
-            while (head := file.readline()).strip():
-                n_lines += 1
-                if not head.strip().isdigit():
-                    found = head.strip()[:40].decode(errors="replace")
-                    raise InputError(
-                        f"{path}: frame {n_frames}: line {n_lines}: expected the number of atoms, found {found!r}"
-                    )
-                for line in range(int(head) + 1):
-                    if not file.readline():
-                        raise InputError(
-                            f"{path}: frame {n_frames}: expected {int(head)} atoms, the file ends after "
-                            f"{max(line - 1, 0)}"
-                        )
-                n_lines += int(head) + 1
-                n_frames += 1
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if n_frames == 0:
-        raise InputError(f"{path}: holds no structures, expected an extended XYZ file")
-    return n_frames
-
-
 def read_frames(path: Path) -> Iterator[Atoms]:
     """Structures one after the other.
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from acegen.aside import check_place
 from acegen.cli.arguments import add_json, positive
 from acegen.cli.output import seconds_text, table, to_json
 from acegen.cli.progress import Progress
@@ -94,10 +95,7 @@ def _check_plot(path: Path | None) -> None:
         return
     if path.suffix not in (".svg", ".png"):
         raise InputError(f"--plot: {path.name}: expected the name of an .svg or .png file")
-    if path.is_dir():
-        raise InputError(f"--plot: {path}: is a folder, expected the name of a file to write")
-    if not path.expanduser().absolute().parent.is_dir():
-        raise InputError(f"--plot: {path}: cannot be written, there is no folder {path.parent}")
+    check_place(path.expanduser())
 
 
 def _fit(arguments: argparse.Namespace, partial: Path | None, progress: Progress) -> Fitted:

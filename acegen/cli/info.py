@@ -66,8 +66,9 @@ def _text(found: dict[str, Any]) -> str:
     lines.append(f"estimate: {seconds_text(compiled['compile_seconds'])} of C compiler (gcc -O2, one core)")
     if "thread_bytes" in compiled:
         lines.append(
-            f"estimate: {size_text(compiled['thread_bytes'])} of working memory per thread "
-            f"(64-byte vectors, {compiled['neighbours']} neighbours)"
+            f"working memory per thread: {size_text(compiled['thread_bytes'])} "
+            f"({compiled['atoms']:,} atoms of {compiled['neighbours']} neighbours, "
+            f"{compiled['vector_bytes']}-byte vectors)"
         )
     return "\n".join(lines)
 

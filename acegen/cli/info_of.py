@@ -11,6 +11,7 @@ from acegen.cli.sizes import SourceSize, thread_bytes
 from acegen.manifest import Manifest
 
 _NEIGHBOURS = 60  # of a typical dense solid; where a count depends on it, it is printed with it
+_ATOMS, _VECTOR_BYTES = 1_000, 64  # for the estimate of memory, printed with it
 _ROW = re.compile(r"^centre (\w+): (\d+) A, (\d+) real products, (\d+) B, (\d+) pair functions$")
 _SAME = re.compile(r"^centre (\w+): the same rows as centre (\w+)$")
 
@@ -30,10 +31,9 @@ def of_input(
     step("count")
     potential = source.potential
     species = [_species_of_input(potential, plan, a) for a in range(len(plan.species))]
-    worst = max(plan.shapes, key=lambda shape: shape.n_components * (2 + shape.n_densities))
     orders = (len(f.channels) for centre in potential.centres for f in centre.functions)
     cutoff = max(bond.cutoff for row in potential.bonds for bond in row)
-    memory = thread_bytes(worst.n_components, worst.n_densities, _NEIGHBOURS, len(plan.species), float32)
+    memory = thread_bytes(plan, _NEIGHBOURS, _ATOMS, _VECTOR_BYTES)
     return {
         "name": plan.name,
         "symbols": list(plan.species),
@@ -128,7 +128,7 @@ def _costs(operations: Mapping[str, int], size: SourceSize, memory: int | None) 
     per_atom = sum(count * (_NEIGHBOURS if stage == "edge" else 1) for stage, count in operations.items())
     estimates: dict[str, Any] = {"neighbours": _NEIGHBOURS, "compile_seconds": round(size.compile_seconds, 2)}
     if memory is not None:
-        estimates["thread_bytes"] = memory
+        estimates |= {"thread_bytes": memory, "atoms": _ATOMS, "vector_bytes": _VECTOR_BYTES}
     return {
         "operations": dict(operations),
         "operations_per_atom": per_atom,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
+
+from acegen.aside import written_aside
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
@@ -23,6 +26,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 def to_json(value: object) -> str:
     """JSON text for scripts."""
     return json.dumps(value, indent=1, allow_nan=False)
+
+
+def record_written(where: str | None, record: object) -> bool:
+    """Write a record to a file, or print it where that is "-"; True when its text should be printed too."""
+    if where == "-":
+        print(to_json(record))
+        return False
+    if where is not None:
+        with written_aside(Path(where)) as file:
+            file.write(f"{to_json(record)}\n".encode())
+    return True
 
 
 def size_text(n_bytes: float) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from acegen.plan.types import Plan
+
 # static const TYPE NAME[..]..[..] = { ... };  at the start of a line, attributes and comments allowed
 _TABLE = re.compile(
     r"^static const (?:struct )?(\w+) \w+(?:\[[^\]\n]*\])+[^=;\n]*= \{[^;\n]*$(.*?)^\};$", re.MULTILINE | re.DOTALL
@@ -57,11 +59,21 @@ def _n_items(body: str) -> int:
     return sum(1 for item in plain.split(",") if item.strip())
 
 
-def thread_bytes(n_components: int, n_densities: int, n_neighbours: int, n_species: int, float32: bool) -> int:
-    """Scratch memory of one thread with 64-byte vectors: X, one Y per density, G, and the neighbour slots.
+def thread_bytes(plan: Plan, n_neighbours: int, n_atoms: int, vector_bytes: int) -> int:
+    """Scratch memory of one thread: neighbours of a window of atoms, slots of the lanes, components, forces.
 
-    Slots are sorted by species, so a block of lanes may need as many as there are neighbours of all its species.
+    The same parts as templates/c/scratch.j2 and entry.j2 lay out, each a multiple of 64 bytes.
     """
-    vector, lanes = 64, 16 if float32 else 8
-    slots = n_neighbours * min(n_species, lanes)
-    return vector * n_components * (2 + n_densities) + slots * (5 * vector + lanes * 12)
+    real = 4 if plan.real == "float" else 8
+    lanes, n_species = vector_bytes // real, len(plan.species)
+    capacity, members = n_neighbours + 1, min(n_atoms, 16 * lanes)
+    rows = (members + 1) * n_species * capacity
+    slots = min(n_species, lanes) * capacity
+    n_radial = 2 * plan.max_primitives + (1 if plan.cores else 0)
+    parts = [rows * 4 * real, rows * 8, (capacity + 1) * 4]
+    if n_species > 1:
+        parts += [capacity * 4 * real, capacity * 4 * real, capacity * 4]
+    parts += [slots * vector_bytes] * 6 + [slots * vector_bytes * n_radial, slots * lanes * 8]
+    components = plan.max_components * vector_bytes
+    parts += [components, plan.max_densities * components, plan.n_basis * vector_bytes, (n_atoms + 1) * 32]
+    return sum((part + 63) // 64 * 64 for part in parts)

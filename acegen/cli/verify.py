@@ -101,8 +101,9 @@ def _structures(arguments: argparse.Namespace, model: LoadedModel) -> tuple[Stru
     path: Path | None = arguments.structures
     if path is None:
         return made_structures(model.cutoffs)
-    from acegen.cli.extxyz import count_frames, read_frames
+    from acegen.cli.extxyz import read_frames
     from acegen.runtime.graph import GraphBatch
+    from acegen.xyz import count_frames
 
     count_frames(path)
     out = []

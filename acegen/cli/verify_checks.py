@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -140,6 +140,11 @@ def largest(values: FloatArray) -> float:
     return float(np.abs(values).max()) if values.size else 0.0
 
 
+def worst_of(errors: Iterable[float]) -> float:
+    """The largest error; nan when any is nan, which `max` would pass over."""
+    return largest(np.array(list(errors)))
+
+
 def against_reference(subject: Subject) -> list[Check]:
     """The kernel against the interpreter, which shares no code with it."""
     names = ("site energies", "forces", "virial", "per-atom virials", "basis")
@@ -199,7 +204,7 @@ def site_error(subject: Subject) -> float:
     """model.site against energies and edge gradients, a few atoms of the first structures."""
     graph, base, model = subject.base_graph, subject.base, subject.model
     assert isinstance(model, Model | CudaModel)
-    worst = 0.0
+    errors = []
     for i in range(0, graph.n_atoms, max(1, graph.n_atoms // 8)):
         part = slice(int(graph.first_edge[i]), int(graph.first_edge[i + 1]))
         to = graph.edge_to[part]
@@ -208,21 +213,21 @@ def site_error(subject: Subject) -> float:
         if graph.shifts is not None and graph.edge_shift is not None:
             vectors = vectors + graph.shifts[graph.edge_shift[part]]
         energy, gradient = model.site(int(graph.species[i]), graph.species[to], vectors)
-        worst = max(worst, subject.energy_error(np.array([energy]), base.energies[i : i + 1]))
-        worst = max(worst, subject.force_error(gradient, base.edge_gradients[part]))
-    return worst
+        errors.append(subject.energy_error(np.array([energy]), base.energies[i : i + 1]))
+        errors.append(subject.force_error(gradient, base.edge_gradients[part]))
+    return worst_of(errors)
 
 
 def one_by_one(subject: Subject) -> float:
     """Largest error of structures evaluated alone, in units of the scales."""
-    worst, start = 0.0, 0
+    errors, start = [], 0
     for structure in subject.structures:
         alone = subject.model.evaluate(subject.graph([structure]), ("energies", "forces"))
         part = slice(start, start + len(structure.species))
-        worst = max(worst, subject.energy_error(alone.energies, subject.base.energies[part]))
-        worst = max(worst, subject.force_error(alone.forces, subject.base.forces[part]))
+        errors.append(subject.energy_error(alone.energies, subject.base.energies[part]))
+        errors.append(subject.force_error(alone.forces, subject.base.forces[part]))
         start = part.stop
-    return worst
+    return worst_of(errors)
 
 
 def _threads(subject: Subject) -> float:
@@ -236,8 +241,5 @@ def _threads(subject: Subject) -> float:
         )
         for n in (1, 2, 3)
     ]
-    worst = 0.0
-    for other in results[1:]:
-        worst = max(worst, subject.energy_error(other.energies, results[0].energies))
-        worst = max(worst, subject.force_error(other.forces, results[0].forces))
-    return worst
+    energies = [subject.energy_error(other.energies, results[0].energies) for other in results[1:]]
+    return worst_of([*energies, *(subject.force_error(other.forces, results[0].forces) for other in results[1:])])

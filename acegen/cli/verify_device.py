@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acegen.cli.verify_checks import ALL, Check, Subject, largest, one_by_one, site_error, sums
+from acegen.cli.verify_checks import ALL, Check, Subject, largest, one_by_one, site_error, sums, worst_of
 from acegen.runtime.cuda.host import HostBackend
 from acegen.runtime.evaluation import Evaluation
 from acegen.runtime.load import load_bundle
@@ -43,7 +43,7 @@ def _search_error(subject: Subject) -> float:
     atoms = [one.atoms(subject.model.species) for one in subject.structures]
     found = subject.model.evaluate(atoms, ("energies", "forces"))
     energies = subject.energy_error(found.energies, subject.base.energies)
-    return max(energies, subject.force_error(found.forces, subject.base.forces))
+    return worst_of([energies, subject.force_error(found.forces, subject.base.forces)])
 
 
 def device_float32(subject: Subject) -> list[Check]:

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from acegen.build.cc import compile_library, find_compiler
 from acegen.cli.verify_checks import Check, Subject
 from acegen.manifest import Manifest
@@ -76,7 +78,7 @@ def _compared(subject: Subject, name: str, model: Model, limits: Sequence[float]
         subject.force_error(out.forces, base.forces),
         subject.basis_error(out.basis, base.basis),
     )
-    worst = max(range(3), key=lambda k: errors[k] / limits[k])
+    worst = int(np.argmax(np.array(errors) / np.array(limits)))  # the first nan, if any
     return Check(name, errors[worst], limits[worst], ("site energies", "forces", "basis")[worst])
 
 

@@ -17,6 +17,7 @@ TOO_CLOSE = 0.1  # angstrom
 _LARGE_FORCE = 300.0  # eV/A
 _LARGE_STRESS = 3.0  # eV/A^3, 480 GPa
 _OTHER_E0 = 0.01  # eV, of an isolated atom and E0
+_UNDECIDED = 0.5  # parameters
 _LARGE_SPREAD = 200.0  # eV per atom, of energies less those of the elements
 
 
@@ -85,6 +86,20 @@ def contradicted(structures: Sequence[Structure], spec: BasisSpec, reference: Re
         f"E0 of {symbol}: {e0:.6g} eV from {origin}, but an isolated atom in the structures has {alone[symbol]:.6g} eV"
         for symbol, e0, origin in known
         if symbol in alone and abs(alone[symbol] - e0) > _OTHER_E0
+    ]
+
+
+def undecided(effective: float, n_parameters: int) -> list[str]:
+    """A sentence where the prior swallows the labels: the weights then say nothing of them.
+
+    Args:
+        effective: number of parameters that the labels decide.
+    """
+    if effective >= _UNDECIDED:
+        return []
+    return [
+        f"the labels decide {effective:.1g} of {n_parameters} parameters, for no function of the basis explains them "
+        "better than none does: do they belong to these structures, or is the regularisation too strong?"
     ]
 
 

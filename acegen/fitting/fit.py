@@ -21,7 +21,7 @@ import numpy as np
 
 from acegen.errors import InputError
 from acegen.fitting.accuracy import compare, errors_by_kind
-from acegen.fitting.checks import check_structures, contradicted, suspicions
+from acegen.fitting.checks import check_structures, contradicted, suspicions, undecided
 from acegen.fitting.consistency import unit_mistakes
 from acegen.fitting.fitted import Fitted
 from acegen.fitting.grading import choose_active_sets
@@ -35,11 +35,9 @@ from acegen.fitting.settings import Settings, make_settings
 from acegen.fitting.solvers import Solution, members, solve
 from acegen.fitting.structures import Structure, read_frames
 from acegen.fitting.weighting import Weighting, make_weighting
-from acegen.fitting.working import read_fittable, working_model
+from acegen.fitting.working import Fittable, read_fittable, working_model
 from acegen.loader import compiler_digest
 from acegen.runtime.model import Model
-from acegen.spec.model import BasisSpec
-from acegen.spec.text import top_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +80,18 @@ def fit(
     """
     settings = make_settings(choices)
     weighting = make_weighting(settings.weights)
-    path = Path(spec).expanduser()
-    basis = read_fittable(path)
+    source = read_fittable(Path(spec).expanduser())
+    basis = source.spec
     say = progress or (lambda text, fraction: None)
     say("read the structures", 0.0)
     labelled = _labelled(train, test, settings)
     check_structures(labelled.train + labelled.test, basis.elements)
     weighting.check_kinds(labelled.train)
-    reference = reference_energies(labelled.train, basis, settings.e0, "reference_energies" in top_keys(path))
+    reference = reference_energies(labelled.train, basis, settings.e0, "reference_energies" in source.keys)
     say("compile the basis", 0.02)
-    model = working_model(path, basis, threads)
+    model = working_model(source, threads)
     kept = None if partial is None else Path(partial).expanduser()
-    task = _Task(path, basis, model, labelled, reference, weighting, settings, kept, say)
+    task = _Task(source, model, labelled, reference, weighting, settings, kept, say)
     return _solved(task, _factors(task))
 
 
@@ -101,8 +99,7 @@ def fit(
 class _Task:
     """A fit of which everything is known but the weights."""
 
-    spec_path: Path
-    spec: BasisSpec
+    source: Fittable
     model: Model
     labelled: Labelled
     reference: Reference
@@ -114,13 +111,14 @@ class _Task:
 
 def _solved(task: _Task, factors: Factors) -> Fitted:
     """Weights, committee, active set and errors from the compressed rows."""
-    settings, model, labelled = task.settings, task.model, task.labelled
+    settings, model, labelled, spec = task.settings, task.model, task.labelled, task.source.spec
     task.say("solve", 0.9)
-    gamma = parameter_prior(task.spec, settings.prior)
+    gamma = parameter_prior(spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
-    warnings = suspicions(labelled.train, task.spec.elements)
-    warnings += contradicted(labelled.train, task.spec, task.reference)
+    warnings = suspicions(labelled.train, spec.elements)
+    warnings += contradicted(labelled.train, spec, task.reference)
     warnings += unit_mistakes(model, labelled.train, factors, gamma)
+    warnings += undecided(solution.effective, model.n_parameters)
     weights = as_weights(model, solution.parameters)
     model.weights = weights
     samples = as_weights(model, members(solution, settings.committee, settings.seed))
@@ -131,8 +129,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     if labelled.test:
         compared[labelled.test_name] = compare(model, labelled.test, task.reference)
     return Fitted(
-        spec=task.spec,
-        spec_path=task.spec_path,
+        source=task.source,
         weights=weights,
         committee=samples if settings.committee else (),
         active_set=inverses,

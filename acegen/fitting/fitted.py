@@ -6,33 +6,31 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from acegen.aside import check_place, same_file, written_aside
 from acegen.errors import InputError
 from acegen.fitting.accuracy import Comparison, Errors
 from acegen.fitting.keys import Found
-from acegen.fitting.partial import written_aside
 from acegen.fitting.reference import Reference
 from acegen.fitting.settings import Settings
 from acegen.fitting.weighting import Weighting
-from acegen.fitting.working import copy_radial_weights, reference_mapping
+from acegen.fitting.working import Fittable, reference_mapping
 from acegen.loader import load
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
 from acegen.spec.model import BasisSpec
-from acegen.spec.text import with_keys
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Fitted:
     """A fitted model in memory; `save` keeps it."""
 
-    spec: BasisSpec
-    spec_path: Path
+    source: Fittable
     weights: tuple[FloatArray, ...]  # [species] [n_functions] eV
     committee: tuple[FloatArray, ...]  # [species] [n_members, n_functions]
     active_set: tuple[FloatArray, ...]  # [species] [n_functions, n_functions]; empty: not asked for
@@ -41,12 +39,17 @@ class Fitted:
     solution: dict[str, float | int | str]
     found: tuple[Found, ...]
     warnings: tuple[str, ...]
-    comparisons: dict[str, list[Comparison]] = field(repr=False)
+    comparisons: dict[str, list[Comparison]]
     weighting: Weighting
     settings: Settings
     threads: int | None = None
     partial: Path | None = None  # state on disk, of no use once the model is saved
-    _model: Model | None = field(default=None, repr=False)
+    _model: Model | None = None
+
+    @property
+    def spec(self) -> BasisSpec:
+        """The specification that was fitted."""
+        return self.source.spec
 
     @property
     def model(self) -> Model:
@@ -56,6 +59,13 @@ class Fitted:
                 path = self._write(Path(scratch) / self.spec.name)[0]
                 self._model = load(path, "cpu", None, self.threads)
         return self._model
+
+    def __repr__(self) -> str:
+        total = self.errors["train"][-1]
+        return (
+            f"Fitted({self.spec.name!r}, n_parameters={sum(map(len, self.weights))}, "
+            f"n_structures={total.n_structures}, energy_rmse={total.energy_rmse}, forces_rmse={total.forces_rmse})"
+        )
 
     def save(self, path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
         """Write <path>.yaml (the specification with these weights), <path>.npz (all numbers) and <path>.json (report).
@@ -67,11 +77,12 @@ class Fitted:
             The three paths; the first one is what `acegen.load` and `acegen.compile` take.
 
         Raises:
-            InputError: the folder cannot be written, or one of the files is what was fitted.
+            InputError: the folder cannot be written, or one of the files is what this fit has read.
         """
         check_writable(path)
         radial = self.spec.radial.weights.source
-        check_keeps(path, (self.spec_path, *(() if radial is None else (radial.path,))))
+        read = [self.source.path, *(Path(one.source) for one in self.found)]
+        check_keeps(path, read if radial is None else [*read, radial.path])
         files = self._write(Path(path))
         if self.partial is not None:
             self.partial.unlink(missing_ok=True)
@@ -80,15 +91,12 @@ class Fitted:
     def _write(self, path: Path) -> tuple[Path, Path, Path]:
         """The three files, the specification last."""
         spec_file, arrays_file, report_file = files_of(path)
-        text = with_keys(
-            self.spec_path,
-            {
-                "name": self.spec.name,
-                "reference_energies": reference_mapping(self.spec, self.reference),
-                "weights": {"kind": "file", "file": arrays_file.name},
-            },
-        )
-        copy_radial_weights(self.spec_path, self.spec, spec_file.parent)
+        values = {
+            "name": self.spec.name,
+            "reference_energies": reference_mapping(self.spec, self.reference),
+            "weights": {"kind": "file", "file": arrays_file.name},
+        }
+        text = self.source.written(spec_file.parent, values, arrays_file.name)
         report = json.dumps(self.report(), indent=1, allow_nan=False) + "\n"
         # the files take their names in the order of this list read backwards
         with written_aside(spec_file) as own, written_aside(report_file) as told, written_aside(arrays_file) as numbers:
@@ -112,7 +120,7 @@ class Fitted:
         return {
             "name": self.spec.name,
             "species": list(self.spec.elements),
-            "specification": self.spec_path.name,
+            "specification": self.source.path.name,
             "n_parameters": int(sum(len(w) for w in self.weights)),
             "labels": [
                 {"source": f.source, "n_frames": f.n_frames, "keys": [list(key) for key in f.keys]} for f in self.found
@@ -124,7 +132,9 @@ class Fitted:
                 )
             },
             "weights": self.weighting.told(),
-            "settings": {name: getattr(self.settings, name) for name in ("prior", "holdout", "seed", "committee")},
+            "settings": {
+                name: getattr(self.settings, name) for name in ("prior", "tolerance", "holdout", "seed", "committee")
+            },
             "solution": self.solution,
             "errors": {name: [asdict(errors) for errors in group] for name, group in self.errors.items()},
             "warnings": list(self.warnings),
@@ -132,8 +142,14 @@ class Fitted:
 
 
 def files_of(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
-    """Specification, arrays and report of a model kept under `path` (with or without .yaml)."""
+    """Specification, arrays and report of a model kept under `path` (with or without .yaml).
+
+    Raises:
+        InputError: `path` names a folder by dots or slashes alone.
+    """
     base = Path(path).expanduser()
+    if base.name in ("", ".."):
+        raise InputError(f"{os.fspath(path)!r}: expected the name of a model to write, such as model")
     base = base.with_suffix("") if base.suffix in (".yaml", ".yml") else base
     return tuple(base.with_name(base.name + suffix) for suffix in (".yaml", ".npz", ".json"))  # type: ignore[return-value]
 
@@ -147,14 +163,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """Refuse a place where no model can be written, before any work is done.
 
     Raises:
-        InputError: the folder is missing, or one of the names is a folder.
+        InputError: the folder is missing or must not be written, or one of the names is a folder.
     """
-    files = files_of(path)
-    if not files[0].absolute().parent.is_dir():
-        raise InputError(f"{path}: cannot be written, there is no folder {files[0].parent}")
-    for file in files:
-        if file.is_dir():
-            raise InputError(f"{file}: is a folder, expected the name of a file to write")
+    for file in files_of(path):
+        check_place(file)
 
 
 def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:
@@ -167,11 +179,3 @@ def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:
         for source in sources:
             if same_file(file, source):
                 raise InputError(f"{file}: is read by this fit and would be replaced, expected another name to write")
-
-
-def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file that exists."""
-    try:
-        return one.expanduser().samefile(other.expanduser())
-    except OSError:
-        return False

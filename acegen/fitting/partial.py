@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from acegen.errors import InputError
+from acegen.aside import written_aside
 from acegen.fitting.factor import Factor
 from acegen.fitting.rows import LABELS, Factors
-
-
-@contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file next to `path` that takes its name at the end, or vanishes when anything fails.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    try:
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(aside, 0o666 & ~mask)  # mkstemp makes files nobody else can read
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        raise
 
 
 def save_partial(path: Path, factors: Factors, digest: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from acegen.aside import written_aside
 from acegen.errors import InputError
 from acegen.fitting.accuracy import Comparison, errors_by_kind
 from acegen.fitting.checks import residual_energies
@@ -44,10 +45,8 @@ def write_plot(path: str | os.PathLike[str], fitted: Fitted) -> None:
             _panel(axes, label, fitted)
         figure.suptitle(f"{fitted.spec.name}: {fitted.solution['solver']}, {_count(fitted)} functions", fontsize=9)
         metadata = {"Date": None} if out.suffix == ".svg" else {"Software": None}
-        try:
-            figure.savefig(out, metadata=metadata, dpi=150)
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+        with written_aside(out) as file:
+            figure.savefig(file, format=out.suffix[1:], metadata=metadata, dpi=150)
 
 
 def _count(fitted: Fitted) -> int:

@@ -59,7 +59,7 @@ def reference_energies(
     for symbol, value in given.items():
         if symbol not in spec.elements:
             raise InputError(f"e0: {symbol!r} is no element of the specification, which has {', '.join(spec.elements)}")
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise InputError(f"e0: {symbol}: expected an energy in eV, found {value!r}")
     if chosen == "spec" or (chosen == "auto" and in_spec):
         known = {

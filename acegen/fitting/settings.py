@@ -71,17 +71,39 @@ def make_settings(choices: Mapping[str, Any]) -> Settings:
 
 
 def _check(settings: Settings) -> None:
-    """Refuse numbers out of their range."""
+    """Refuse values of a wrong kind and numbers out of their range."""
+    keys = settings.keys
+    if not isinstance(keys, Keys) or not all(isinstance(getattr(keys, one.name), str | None) for one in fields(Keys)):
+        raise InputError(f"keys: expected a mapping such as {{'energy': 'REF_energy'}}, found {keys!r}")
+    if not isinstance(settings.e0, str | Mapping):
+        raise InputError(f"e0: expected a word or energies by symbol, found {settings.e0!r}")
+    if not isinstance(settings.active_set, bool):
+        raise InputError(f"active_set: expected True or False, found {settings.active_set!r}")
+    if settings.solver not in SOLVERS:
+        raise InputError(f"solver: found {settings.solver!r}, expected one of {', '.join(SOLVERS)}")
     for name, low in (("committee", 0), ("seed", 0), ("block_bytes", 1)):
         value = getattr(settings, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise InputError(f"{name}: expected a whole number >= {low}, found {value!r}")
-    if settings.solver not in SOLVERS:
-        raise InputError(f"solver: found {settings.solver!r}, expected one of {', '.join(SOLVERS)}")
-    lam = settings.regularisation
-    if lam is not None and (settings.solver != "ridge" or not 0.0 <= lam < math.inf):
-        raise InputError(f"lambda: expected a number >= 0 with solver 'ridge', found {lam!r} with {settings.solver!r}")
-    for name, low_number, high in (("prior", 0.0, 20.0), ("tolerance", 0.0, 1.0), ("holdout", 0.0, 1.0)):
+    if settings.committee == 1:
+        raise InputError("committee: expected 0, or two members or more, found 1")
+    for name, low_number, high in (
+        ("prior", 0.0, 20.0),
+        ("tolerance", 0.0, 1.0),
+        ("holdout", 0.0, 1.0),
+        ("save_every", 0.0, math.inf),
+    ):
         number = getattr(settings, name)
-        if isinstance(number, bool) or not isinstance(number, int | float) or not low_number <= number < high:
+        if not _is_within(number, low_number, high):
             raise InputError(f"{name}: expected a number in {low_number:g}..{high:g}, found {number!r}")
+    lam = settings.regularisation
+    if lam is not None and (settings.solver != "ridge" or not _is_within(lam, 0.0, math.inf)):
+        raise InputError(
+            f"regularisation, lambda: expected a number >= 0 with solver 'ridge', found {lam!r} with "
+            f"{settings.solver!r}"
+        )
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    """Whether it is a number >= low and < high."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value < high

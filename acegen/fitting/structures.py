@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
+from acegen.xyz import count_frames
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -85,6 +86,8 @@ def _frames_of_file(path: Path) -> Iterator[Frame]:
 
     if not path.is_file():
         raise InputError(f"{path}: expected a file of structures (extended XYZ), found nothing")
+    if path.suffix in (".xyz", ".extxyz"):
+        count_frames(path)  # or what follows a blank line would be missing without a word
     frames = iread(path, ":", do_not_split_by_at_sign=True)
     number = 0
     while True:

@@ -1,22 +1,75 @@
-"""The model a fit works with: the specification compiled in double precision, with weights that can be replaced."""
+"""The specification of a fit, and the model it works with: double precision, with weights that can be replaced."""
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from acegen.aside import written_aside
 from acegen.errors import SpecError
 from acegen.fitting.reference import Reference
 from acegen.loader import load
 from acegen.runtime.model import Model
 from acegen.spec.files import is_pace_text
 from acegen.spec.model import BasisSpec
-from acegen.spec.read import read_spec
-from acegen.spec.text import with_keys
+from acegen.spec.read import parse_yaml, read_text, spec_of
+from acegen.spec.text import top_level, with_keys
 
 
-def read_fittable(path: Path) -> BasisSpec:
+@dataclass(frozen=True, slots=True)
+class Fittable:
+    """A linear specification as it was when the fit began: its file may be edited meanwhile."""
+
+    path: Path
+    text: str
+    spec: BasisSpec
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Keys that the specification itself has at the top level."""
+        return frozenset(top_level(self.text))
+
+    def written(self, folder: Path, values: Mapping[str, Any], taken: str = "") -> str:
+        """Text for a specification in `folder` with these values; the array file of given radial weights is copied.
+
+        Args:
+            folder: where the specification will be.
+            values: of top-level keys.
+            taken: name of another array file there, which radial weights must not replace.
+
+        Raises:
+            SpecError: another file than the radial weights is there, or they were changed since they were read.
+        """
+        source = self.spec.radial.weights.source
+        if source is None or Path(source.file).is_absolute():
+            return with_keys(self.text, values)
+        name = Path(source.file).name  # next to the specification, wherever it was before
+        if name == taken:
+            name = f"{Path(taken).stem}_radial.npz"
+        self._copy_radial_weights(source.path, source.sha256, folder / name)
+        if name == source.file:
+            return with_keys(self.text, values)
+        radial = top_level(self.text)["radial"]
+        return with_keys(self.text, {"radial": {**radial, "weights": {**radial["weights"], "file": name}}, **values})
+
+    def _copy_radial_weights(self, source: Path, checksum: str, there: Path) -> None:
+        content = source.read_bytes()
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise SpecError(f"{source}: radial weights changed since {self.path.name} was read, expected the same")
+        if not there.exists():
+            with written_aside(there, SpecError) as file:
+                file.write(content)
+        elif there.read_bytes() != content:
+            raise SpecError(
+                f"{there}: another file than the radial weights of {self.path.name}, expected it not to be there"
+            )
+
+
+def read_fittable(path: Path) -> Fittable:
     """The specification at `path`, which must be linear in its weights.
 
     Raises:
@@ -24,56 +77,38 @@ def read_fittable(path: Path) -> BasisSpec:
     """
     if not path.is_file():
         raise SpecError(f"{path}: expected a basis specification, found nothing")
-    if path.suffix not in (".yaml", ".yml") or is_pace_text(path.read_text(encoding="utf-8", errors="replace")):
+    if path.suffix not in (".yaml", ".yml"):
         raise SpecError(f"{path}: expected a basis specification (.yaml), only these can be fitted")
-    spec = read_spec(path)
+    text = read_text(path)
+    if is_pace_text(text):
+        raise SpecError(f"{path}: expected a basis specification, found a PACE potential, which cannot be fitted")
+    spec = spec_of(parse_yaml(text, path.name), path)
     if spec.embedding.kind != "linear":
         raise SpecError(
             f"{path.name}: embedding: expected linear, got {spec.embedding.kind!r}: a linear fit needs an energy that "
             "is linear in the weights"
         )
-    return spec
+    return Fittable(path, text, spec)
 
 
-def working_model(path: Path, spec: BasisSpec, threads: int | None) -> Model:
+def working_model(source: Fittable, threads: int | None) -> Model:
     """Compile (or find in the cache) the model of a specification with weights 0 and no reference energies.
 
     It depends on neither structures nor choices: fitting again compiles nothing.
     """
     values = {
-        "name": spec.name,
+        "name": source.spec.name,
         "precision": "float64",
         "reference_energies": {},
         "weights": "zero",
         "weights_replaceable": True,
     }
     with tempfile.TemporaryDirectory(prefix="acegen-fit-") as scratch:
-        own = Path(scratch) / f"{spec.name}.yaml"
-        own.write_text(with_keys(path, values), encoding="utf-8")
-        copy_radial_weights(path, spec, own.parent)
+        own = Path(scratch) / f"{source.spec.name}.yaml"
+        own.write_text(source.written(own.parent, values), encoding="utf-8")
         return load(own, "cpu", "float64", threads)
 
 
 def reference_mapping(spec: BasisSpec, reference: Reference) -> dict[str, float]:
     """E0 (eV) by symbol, as a specification says it."""
     return dict(zip(spec.elements, map(float, reference.energies), strict=True))
-
-
-def copy_radial_weights(path: Path, spec: BasisSpec, folder: Path) -> None:
-    """Put the array file of given radial weights, if there is one, next to a copy of the specification.
-
-    Raises:
-        SpecError: another file of that name is there.
-    """
-    source = spec.radial.weights.source
-    if source is None:
-        return
-    there = folder / source.file
-    if there.exists():
-        if there.read_bytes() != source.path.read_bytes():
-            raise SpecError(
-                f"{there}: another file than the radial weights of {path.name}, expected it not to be there"
-            )
-        return
-    there.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source.path, there)

@@ -6,7 +6,6 @@ Rows of B keep the order of the file, pair rows follow; weights are replaceable,
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from acegen.linear.archive import ANY, Archive, read_archive
 from acegen.linear.products import Product, complex_terms
 from acegen.linear.radial import Radial, many_body, n_radial, pair
 from acegen.linear.shape import check_shapes
-from acegen.pace.assemble import LARGEST, c_identifier
+from acegen.pace.assemble import LARGEST, SQRT_4PI, c_identifier
 from acegen.potential import BasisFunction, Bond, Centre, Channel, Embedding, Potential
 
-_UNIT = math.sqrt(4.0 * math.pi)  # cancels Y_00 in the pair rows
 _NOISE = 1e-13  # relative: entries of A2B below are cancellation noise
 
 Key = tuple[int, int]  # (radial index, l) of a channel
@@ -169,10 +167,13 @@ def _bonds(archive: Archive, radials: list[list[Radial]], pairs: list[list[Radia
 def _channels(
     radials: list[list[Radial]], pairs: list[list[Radial]], bonds: tuple[tuple[Bond, ...], ...], keys: list[Key]
 ) -> list[tuple[Channel, ...]]:
-    """Per centre the channels of the keys (place in the list of radial functions, l), then those of the pair rows."""
+    """Per centre the channels of the keys (place in the list of radial functions, l), then those of the pair rows.
+
+    The factor sqrt(4 pi) of the latter cancels Y_00.
+    """
     wanted = [(radials, 0, place, l, 1.0) for place, l in keys]
     if pairs:
-        wanted += [(pairs, 1, k, 0, _UNIT) for k in range(len(pairs[0][0].rows))]
+        wanted += [(pairs, 1, k, 0, SQRT_4PI) for k in range(len(pairs[0][0].rows))]
     out: list[list[Channel]] = [[] for _ in radials]
     n_of: dict[tuple[int, int, int], int] = {}
     for source, family, place, l, unit in wanted:

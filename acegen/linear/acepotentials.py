@@ -76,13 +76,13 @@ def _coupling_version(content: dict[str, object], file: str) -> str:
     first = found[0] if isinstance(found, list) and found else found
     version = first.get("version") if isinstance(first, dict) else None
     place = f"{file}: manifest.deps.EquivariantTensors"
-    if not isinstance(version, str) or not re.match(r"\d+\.\d+", version):
+    numbers = re.match(r"(\d{1,9})\.(\d{1,9})", version) if isinstance(version, str) else None
+    if not isinstance(version, str) or numbers is None:
         raise PotentialError(
             f"{place}: expected its version, which decides signs and norms of the rows of B, found {version!r}; "
             + _OTHER_WAY
         )
-    major, minor = (int(part) for part in version.split(".")[:2])
-    if (major, minor) >= (0, 5):
+    if (int(numbers[1]), int(numbers[2])) >= (0, 5):
         raise PotentialError(
             f"{place}: expected a version below 0.5, found {version}, whose rows of B have signs that come from a "
             f"linear solver and are not in the file; {_OTHER_WAY}"

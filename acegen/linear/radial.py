@@ -13,6 +13,7 @@ import numpy as np
 
 from acegen.linear.archive import ANY, Archive
 from acegen.linear.shape import Parameters, Shape, make_shape
+from acegen.pace.fields import show
 from acegen.potential import RadialFamily
 
 KINDS = ("analytic", "spline", "spline_factorised")
@@ -116,12 +117,17 @@ def _nodes(archive: Archive, which: str, n_coefficients: int) -> int:
     """Number of spline nodes; the grid must be that of x in [-1, 1]."""
     grid = archive.meta.get(f"{which}_spline")
     place = f"meta_json.{which}_spline"
-    if not isinstance(grid, dict) or not all(isinstance(grid.get(key), int | float) for key in ("x0", "h", "n")):
-        raise archive.fail(place, "numbers x0, h and n", repr(grid))
+    if not isinstance(grid, dict) or not all(_is_size(grid.get(key)) for key in ("x0", "h", "n")):
+        raise archive.fail(place, "numbers x0, h and n", show(grid))
     n = int(grid["n"])
     if n < 2 or n_coefficients != n + 2 or abs(grid["x0"] + 1.0) > 1e-12 or abs(grid["h"] * (n - 1) - 2.0) > 1e-12:
-        raise archive.fail(place, f"{n_coefficients - 2} nodes from -1 to 1", repr(grid))
+        raise archive.fail(place, f"{n_coefficients - 2} nodes from -1 to 1", show(grid))
     return n
+
+
+def _is_size(value: object) -> bool:
+    """Whether it is a number that sizes and steps may have."""
+    return isinstance(value, int | float) and abs(value) < 2**31
 
 
 def _spline_family(shape: Shape, nodes: int, columns: np.ndarray) -> RadialFamily:
@@ -168,8 +174,8 @@ def _distinct(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _factorised(archive: Archive, n_species: int, used: list[int]) -> list[list[Radial]]:
     columns = archive.numbers("rnl_spline_coefs_single", ANY, ANY)
     embedding = archive.numbers("rnl_embedding", n_species, ANY)
-    which = archive.indices("rnl_emb_nidx", columns.shape[1], ANY)[used]
-    part = archive.indices("rnl_emb_kidx", embedding.shape[1], ANY)[used]
+    all_which = archive.indices("rnl_emb_nidx", columns.shape[1], ANY)
+    which, part = all_which[used], archive.indices("rnl_emb_kidx", embedding.shape[1], len(all_which))[used]
     nodes = _nodes(archive, "rnl", columns.shape[0])
     kept = sorted(set(which.tolist()))
     # functions of one neighbour species each: their own columns, as nothing has to be mixed then

@@ -39,7 +39,10 @@ def make_shape(archive: Archive, which: str, a: int, b: int) -> Shape:
 
     def y(r: float) -> float:
         s = (r - r_in) / (r0 - r_in)
-        return float(1.0 / (1.0 + expected * s**q / (1.0 + s ** (q - p))))
+        try:
+            return float(1.0 / (1.0 + expected * s**q / (1.0 + s ** (q - p))))
+        except OverflowError:
+            return 0.0  # its limit
 
     if not y(_FARTHEST) < y_cut < y(r0):
         raise archive.fail(f"{place}[6]", "ycut of a cutoff longer than r0", repr(y_cut))
@@ -60,13 +63,13 @@ def _stated_cutoffs(archive: Archive, a: int, b: int) -> list[float]:
             if min(array.shape) > max(a, b):
                 found.append(float(array[a, b]))
     found.append(float(archive.arrays["pair_envelope"][a, b, 0]))
-    return [float(value) for value in found if isinstance(value, int | float) and value > 0.0]
+    return [float(value) for value in found if isinstance(value, int | float) and 0.0 < value < _FARTHEST]
 
 
 def _distance_of(y: Callable[[float], float], y_cut: float, r0: float, stated: list[float]) -> float:
     """The distance at which y = y_cut: a stated cutoff where one fits, else by bisection."""
     for cutoff in stated:
-        if r0 < cutoff < _FARTHEST and abs(y(cutoff) - y_cut) <= 1e-14:
+        if r0 < cutoff and abs(y(cutoff) - y_cut) <= 1e-14:
             return cutoff
     low, high = r0, _FARTHEST
     for _ in range(100):

@@ -36,7 +36,8 @@ class _Text:
             if optional:
                 return []
             raise PotentialError(f"{self.file}: {key}: required entry is missing")
-        words = self.text[match.end() :].split(None, count)[:count]
+        rest = self.text[match.end() :]
+        words = rest.split(None, min(count, len(rest)))[:count]  # counts of a file may be beyond any machine word
         if len(words) < count:
             raise PotentialError(f"{self.file}: {key}: expected {count} entries, found {len(words)}")
         return words
@@ -68,7 +69,7 @@ def _read_embeddings(text: _Text, n: int) -> tuple[EmbeddingRecord, ...]:
     match = re.search(r"(\d+)\s+FS parameters:", text.text)
     if match is None:
         raise PotentialError(f"{text.file}: FS parameters: required entry is missing")
-    count = int(match.group(1))
+    count = text.integer("FS parameters", match.group(1))
     numbers = tuple(text.numbers(match.group(0), count))
     if count % 2 or count == 0:
         raise PotentialError(f"{text.file}: FS parameters: expected pairs w m, found {count} numbers")

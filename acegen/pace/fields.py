@@ -144,10 +144,10 @@ class Fields:
 
     def grid(self, key: object, shape: tuple[int, int, int]) -> np.ndarray:
         """A list of lists of lists of finite floats with the given shape."""
-        out = np.zeros(shape)
+        out: list[tuple[float, ...]] = []  # only what is there takes memory, whatever sizes the file states
         for i, row in enumerate(self.sequence(key, shape[0])):
             rows = Fields(self.file, self.place, {f"{key}[{i}]": row})
             for j, cell in enumerate(rows.sequence(f"{key}[{i}]", shape[1])):
                 cells = Fields(self.file, self.place, {f"{key}[{i}][{j}]": cell})
-                out[i, j] = cells.numbers(f"{key}[{i}][{j}]", shape[2])
-        return out
+                out.append(cells.numbers(f"{key}[{i}][{j}]", shape[2]))
+        return np.array(out, np.float64).reshape(shape)

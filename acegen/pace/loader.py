@@ -26,7 +26,7 @@ class _PotentialLoader(_Base):  # type: ignore[misc]
     """Safe loader whose maps accept `[0, 1]` as a key (a tuple in Python)."""
 
 
-def _bad_key(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
+def _bad_node(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
@@ -39,9 +39,9 @@ def _construct_map(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
         try:
             repeated = key in out
         except TypeError:
-            raise _bad_key(key_node, f"{key!r} cannot be a key") from None
+            raise _bad_node(key_node, f"{key!r} cannot be a key") from None
         if repeated:
-            raise _bad_key(key_node, f"key {key!r} appears twice")
+            raise _bad_node(key_node, f"key {key!r} appears twice")
         out[key] = loader.construct_object(value_node, deep=True)
     return out
 
@@ -75,10 +75,16 @@ def load_yaml(path: Path, text: str) -> dict[Any, Any]:
             return match.group()
         return f"!taken {len(lists) - 1}"
 
+    def put_back(loader: Any, node: yaml.Node) -> list[float]:
+        number = str(node.value)
+        if not number.isdecimal() or int(number) >= len(lists):  # a tag of the file itself
+            raise _bad_node(node, f"unknown tag {node.tag!r}")
+        return lists[int(number)]
+
     class Loader(_PotentialLoader):
         pass
 
-    Loader.add_constructor("!taken", lambda loader, node: lists[int(node.value)])
+    Loader.add_constructor("!taken", put_back)
     try:
         content = yaml.load(_NUMBER_LIST.sub(take_out, text), Loader=Loader)
     except yaml.YAMLError as error:

@@ -7,17 +7,16 @@ per primitive; rows of B with equal factors become one function; channels over a
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from acegen.aside import written_aside
 from acegen.errors import PotentialError
+from acegen.pace.assemble import SQRT_4PI
 from acegen.pace.records import BondRecord
-from acegen.pace.written_bonds import SQRT_4PI, WrittenBond, parts_of, start_bonds
+from acegen.pace.written_bonds import WrittenBond, parts_of, start_bonds
 from acegen.potential import BasisFunction, Centre, Potential
 
 Factor = tuple[int, int, int]  # (mu, n, l)
@@ -65,18 +64,8 @@ def write_yace(potential: Potential, path: Path) -> None:
         raise PotentialError(f"{path}: expected a file name ending in .yace, found {path.suffix!r}")
     text = yace_text(potential)
     try:
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent, text=True)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(aside, 0o666 & ~mask)  # mkstemp makes files nobody else can read
-            os.replace(aside, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(aside)
-            raise
+        with written_aside(path, PotentialError) as file:
+            file.write(text.encode())
     except OSError as error:
         raise PotentialError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -5,17 +5,16 @@ What PACE has no name for is refused with the key of the specification that stan
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from acegen.errors import PotentialError
+from acegen.pace.assemble import SQRT_4PI
 from acegen.pace.records import BondRecord
 from acegen.potential import Bond, Channel, Potential, RadialFamily
 
-SQRT_4PI = math.sqrt(4.0 * math.pi)
 _NAMES = {"chebexpcos": "ChebExpCos", "chebpow": "ChebPow", "cheblinear": "ChebLinear", "sbessel": "SBessel"}
 _SPEC = (".yaml", ".yml")  # B-bases have these endings too, and none of the families refused here
 

@@ -49,7 +49,7 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
     elif name in ("energy", "virial", "energy_std"):
         system = row
     else:
-        if name == "edge_gradients":
+        if name in ("edge_gradients", "basis_gradients"):  # rows are edges, in the caller's order
             place = row if graph.edge_order is None else int(np.flatnonzero(graph.edge_order == row)[0])
             row = int(np.searchsorted(graph.first_edge, place, side="right")) - 1
         system = int(np.searchsorted(graph.first_atom, row, side="right")) - 1

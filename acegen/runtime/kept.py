@@ -53,7 +53,7 @@ def active_sets_of(
     Raises:
         InputError: they do not fit, or the functions of this model are not those of any active set.
     """
-    if manifest.source.endswith((".yace", ".ace")):
+    if manifest.source.lower().endswith((".yace", ".ace")):
         raise InputError(
             f"active_set: {manifest.source} holds no basis functions of its own (those that differ in intermediate "
             "couplings are added up): load the potential in B-basis (.yaml)"

@@ -15,6 +15,7 @@ from acegen.errors import InputError, LoadError
 from acegen.manifest import COMMITTEE, COMMITTEE_WORKSPACE, EVALUATE, SITE, WORKSPACE, Argument, prototype
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
+from acegen.runtime.room import room_for
 
 _FFI = cffi.FFI()  # pointers of plain types are the same for every FFI object
 _DOUBLES = _FFI.typeof("double[]")
@@ -172,7 +173,7 @@ class Kernel:
         for name in properties:
             shape = shapes[name] if name != "basis" else (graph.n_atoms, self._sizes["n_basis"])
             # The kernel writes all of an output but the basis columns another species owns.
-            results[name] = array = np.zeros(shape) if name == "basis" else np.empty(shape)
+            results[name] = array = _room_for_basis(shape) if name == "basis" else np.empty(shape)
             arguments[_PLACE[name]] = _FFI.from_buffer(_DOUBLES, array)
         arguments[_PLACE["coefficients"]] = coefficients
         arguments[_PLACE["n_threads"]] = n_threads
@@ -247,6 +248,10 @@ class Kernel:
             raise InputError(f"species: an index is out of range for kernel {self.name!r}")
         if code != 0:
             raise LoadError(f"{self.name}_{function}: the kernel returned {code} (1: workspace too small)")
+
+
+def _room_for_basis(shape: tuple[int, ...]) -> FloatArray:
+    return room_for("basis", shape, "evaluate fewer structures at a time", np.zeros)
 
 
 class Scratch:

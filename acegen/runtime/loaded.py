@@ -151,8 +151,9 @@ class LoadedModel(ABC):
     def committee(self) -> tuple[tuple[FloatArray, ...], ...] | None:
         """Weights of each member, species by species as in `weights`; None without a committee.
 
-        Assign a sequence of such members, or None for the committee of the bundle. `weights` remain the mean that
-        energies and forces come from: members say how sure it is.
+        Assign a sequence of such members, or None for the committee of the bundle (as with `active_set`, None undoes
+        what was assigned). Weights and members are independent: assigning one leaves the other, so whoever replaces
+        the weights of a fit replaces its committee too, or has the deviations of that fit.
         """
         if self.members is None:
             return None

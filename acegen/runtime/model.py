@@ -22,7 +22,7 @@ from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
 from acegen.runtime.part import systems_of
-from acegen.runtime.room import room_for
+from acegen.runtime.room import room_for, room_for_rows
 from acegen.runtime.site import check_site_finite, checked_site
 from acegen.runtime.weights import FoldMap
 
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 _DERIVED = frozenset(DERIVED)
 _ATOMS_PER_THREAD = 32  # fewer, and starting a thread costs more than its work
-
-
-def _room_for_rows(shape: tuple[int, ...]) -> FloatArray:
-    return room_for("design", shape, "use design_blocks, or fewer structures")
 
 
 class Model(LoadedModel):
@@ -139,7 +135,7 @@ class Model(LoadedModel):
         names = checked_rows(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
         kernel = self.design_kernel
-        rows = new_design(kernel.shapes(batch), names, out, _room_for_rows)
+        rows = new_design(kernel.shapes(batch), names, out, room_for_rows)
         n_threads, scratch = self._prepare_design(batch)
         kernel.rows(batch, rows, n_threads, scratch)
         small = (

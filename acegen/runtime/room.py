@@ -29,6 +29,11 @@ def room_for(
     raise InputError(f"{name}: {list(shape)} takes {n_bytes} bytes, more than there is memory: {advice}")
 
 
+def room_for_rows(shape: Sequence[int]) -> FloatArray:
+    """Rows of the design matrix of all structures at once, as `room_for`."""
+    return room_for("design", shape, "use design_blocks, or fewer structures")
+
+
 def physical_bytes() -> float:
     """Memory of the machine; infinity where it cannot be asked for."""
     try:

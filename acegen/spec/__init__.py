@@ -12,7 +12,7 @@ elements              list of chemical symbols                            specie
 order                 1..6                                                correlation order: factors of A in a product
 degree                number 1..64, or a list with one value per order    total degree: sum of n + l_weight l <= degree
 l_weight              number >= 0.1 (1.5)                                 weight of l in the degree
-level_tolerance       number 0..1 (1e-9; preset ace1: 0)                   slack in that comparison
+level_tolerance       number 0..1 (1e-9; preset ace1: 0)                  slack in that comparison
 n_max, l_max          list with one value per order                       instead of degree: largest n and l, up to 64
 row_order             by_order | lexicographic (by_order)                 order of the rows of B; ace-jax has the second
 max_functions         whole number >= 1 (100000)                          larger bases (per species) are refused

@@ -127,6 +127,10 @@ def as_number(value: object) -> float | None:
     """A finite float from a YAML scalar, or None."""
     if isinstance(value, str) and _NUMBER_TEXT.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of 400 digits
+        return None
+    return number if math.isfinite(number) else None

@@ -51,24 +51,28 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
-def load_yaml(path: Path) -> object:
-    """The content of a YAML file, or a SpecError naming file and line."""
+def read_text(path: Path) -> str:
+    """The text of a specification, or a SpecError naming the file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"{path.name}: cannot be read: {reason}") from None
+
+
+def parse_yaml(text: str, file: str) -> object:
+    """The content of a YAML text, or a SpecError naming file and line."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "malformed"
-        raise SpecError(f"{path.name}:{line} not valid YAML: {problem}") from None
+        raise SpecError(f"{file}:{line} not valid YAML: {problem}") from None
     except RecursionError:
-        raise SpecError(f"{path.name}: nested too deeply, expected a specification") from None
+        raise SpecError(f"{file}: nested too deeply, expected a specification") from None
     except ValueError as error:  # 2026-13-41, a number of 5000 digits
-        raise SpecError(f"{path.name}: not valid YAML: {error}") from None
+        raise SpecError(f"{file}: not valid YAML: {error}") from None
 
 
 def read_spec(path: Path | str) -> BasisSpec:
@@ -77,7 +81,7 @@ def read_spec(path: Path | str) -> BasisSpec:
     Raises SpecError, one sentence naming file, key, what was found and what is expected.
     """
     path = Path(path)
-    return spec_of(load_yaml(path), path)
+    return spec_of(parse_yaml(read_text(path), path.name), path)
 
 
 def spec_of(content: object, path: Path) -> BasisSpec:

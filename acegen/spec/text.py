@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from acegen.spec.read import load_yaml
+from acegen.errors import SpecError
+from acegen.spec.read import parse_yaml
 
 
-def with_keys(path: Path, values: Mapping[str, Any]) -> str:
-    """Text of the specification `path` with top-level keys set to new values.
+def with_keys(text: str, values: Mapping[str, Any]) -> str:
+    """The text of a specification with top-level keys set to new values.
 
-    A specification written as one {...} is written anew; every other keeps all lines but those of the keys.
+    All lines but those of the keys are kept; a specification that cannot be edited line by line, such as one written
+    as {...}, is written anew.
     """
-    text = path.read_text(encoding="utf-8")
+    wanted = {**top_level(text), **values}
+    edited = _edited(text, values)
+    try:
+        if edited is not None and parse_yaml(edited, "") == wanted:
+            return edited
+    except SpecError:
+        pass
+    return _dumped(wanted)
+
+
+def _edited(text: str, values: Mapping[str, Any]) -> str | None:
+    """The text without the lines of these keys, which follow at the end; None for one in braces."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(node, yaml.MappingNode) or node.flow_style:
-        content = load_yaml(path)
-        known = content if isinstance(content, dict) else {}
-        return _dumped({**known, **values})
+        return None
     lines = text.splitlines()
     starts = [key.start_mark.line for key, _ in node.value]
     ends = [*starts[1:], node.end_mark.line if node.end_mark.column == 0 else node.end_mark.line + 1]
@@ -35,7 +45,7 @@ def with_keys(path: Path, values: Mapping[str, Any]) -> str:
     kept = [line for line, gone in zip(lines, dropped, strict=True) if not gone]
     while kept and (not kept[-1].strip() or kept[-1].strip() == "..."):
         kept.pop()
-    return "\n".join(kept) + "\n" + _dumped(dict(values))
+    return "\n".join(kept) + "\n" + _dumped(values)
 
 
 def _dumped(content: Mapping[str, Any]) -> str:
@@ -44,7 +54,7 @@ def _dumped(content: Mapping[str, Any]) -> str:
     return text
 
 
-def top_keys(path: Path) -> frozenset[str]:
-    """Keys that the specification itself has at the top level."""
-    content = load_yaml(path)
-    return frozenset(map(str, content)) if isinstance(content, dict) else frozenset()
+def top_level(text: str) -> dict[str, Any]:
+    """Keys and values that a specification itself has at the top level."""
+    content = parse_yaml(text, "")
+    return content if isinstance(content, dict) else {}

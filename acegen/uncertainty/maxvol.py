@@ -26,7 +26,8 @@ Rows = FloatArray | Callable[[], Iterable[FloatArray]]
 
 UNSEEN = 1e-8  # far above the rounding of B, far below what any atom of the data reaches
 _START_ROWS = 4  # times n_functions: rows that the first set is chosen from at once
-_CANDIDATES = 1024  # rows that are swapped between two exact inversions
+_CANDIDATES = 1024  # rows that are swapped among themselves before all others follow
+_CARRIED = 64  # swaps that inverse and coefficients follow before they are made anew, as rounding errors add up
 _NEAR = 0.5  # of the limit: grades of candidates, for a swap moves the others too
 _PASSES = 50
 
@@ -61,11 +62,11 @@ def active_set(rows: Rows, tolerance: float = 0.01) -> ActiveSet:
     start, scale = _first_rows(_checked(rows))
     search = _Search(start, scale, tolerance)
     for _ in range(_PASSES):
-        swaps, first, largest = search.swaps, 0, 0.0
+        swaps, n_blocks, first, largest = search.swaps, 0, 0, 0.0
         for block in _checked(rows):
             largest = max(largest, search.add(block, first))
-            first += len(block)
-        if search.swaps == swaps:
+            first, n_blocks = first + len(block), n_blocks + 1
+        if search.swaps == swaps or n_blocks == 1:
             break
     return ActiveSet(search.inverse / scale[:, None], search.picked, largest)
 
@@ -121,21 +122,32 @@ class _Search:
 
     def add(self, rows: FloatArray, first: int) -> float:
         """Swap rows in; `first` is the number of the first one. Returns their largest grade, at most the limit."""
+        scaled = rows / self.scale
+        coefficients, carried = scaled @ self.inverse, 0
         while True:
-            scaled = rows / self.scale
-            grades = np.abs(scaled @ self.inverse).max(axis=1, initial=0.0)
+            grades = np.maximum(coefficients.max(axis=1, initial=0.0), -coefficients.min(axis=1, initial=0.0))
             largest = float(grades.max(initial=0.0))
-            if largest <= self.limit:
-                return largest
-            over = np.argsort(-grades, kind="stable")[:_CANDIDATES]
-            over = over[grades[over] > _NEAR * self.limit]
-            if not self._swap(scaled[over], first + over):
-                return largest  # a swap that rounding alone asks for
+            changed: list[int] = []
+            if largest > self.limit and carried < _CARRIED:
+                over = np.argsort(-grades, kind="stable")[:_CANDIDATES]
+                over = over[grades[over] > _NEAR * self.limit]
+                changed = self._swap(scaled[over], coefficients[over], first + over)
+            if changed:
+                self._follow(changed, coefficients)
+                carried += len(changed)
+            elif carried:
+                self.inverse, carried = np.linalg.inv(self.active), 0
+                np.matmul(scaled, self.inverse, out=coefficients)
+            else:
+                return largest  # within the limit, or a swap that rounding alone asks for
 
-    def _swap(self, rows: FloatArray, numbers: IntArray) -> int:
-        """Swap while that gains volume: the coefficients follow by rank-1 changes, the inverse is made anew."""
-        done = 0
-        coefficients = rows @ self.inverse
+    def _swap(self, rows: FloatArray, coefficients: FloatArray, numbers: IntArray) -> list[int]:
+        """Swap while that gains volume, the coefficients [n_rows, n] following by rank-1 changes.
+
+        Returns:
+            Places whose active row is another now; the inverse does not know of it yet.
+        """
+        changed: dict[int, None] = {}
         while True:
             i, j = divmod(int(np.abs(coefficients).argmax()), coefficients.shape[1])
             gain = coefficients[i, j]
@@ -145,7 +157,18 @@ class _Search:
             change[j] -= 1.0 / gain
             coefficients -= np.outer(coefficients[:, j].copy(), change)
             self.active[j], self.picked[j] = rows[i], numbers[i]
-            done += 1
-        self.swaps += done
-        self.inverse = np.linalg.inv(self.active)
-        return done
+            changed[j] = None
+            self.swaps += 1
+        return list(changed)
+
+    def _follow(self, changed: list[int], coefficients: FloatArray) -> None:
+        """Inverse, and coefficients of rows, of an active matrix with other rows in k places: changes of rank k.
+
+        With D the coefficients of the new rows less those of the old, X' = X - X[:, places] (1 + D[:, places])^-1 D.
+        """
+        new = self.active[changed] @ self.inverse
+        at_places = new[:, changed]
+        new[np.arange(len(changed)), changed] -= 1.0
+        step = np.linalg.solve(at_places, new)
+        for matrix in (self.inverse, coefficients):
+            matrix -= matrix[:, changed] @ step

@@ -17,7 +17,8 @@
 #define ACEGEN_TOLERANCE 1e-10
 #endif
 #if defined(ACEGEN_REAL) /* it may be built for another precision than its own */
-#define TOLERANCE (sizeof(ACEGEN_REAL) < sizeof(double) && ACEGEN_TOLERANCE < 1e-4 ? 1e-4 : ACEGEN_TOLERANCE)
+#define TOLERANCE \
+    (sizeof(ACEGEN_REAL) < sizeof(double) && ACEGEN_TOLERANCE < 1e-4 ? 1e-4 : ACEGEN_TOLERANCE)
 #else
 #define TOLERANCE ACEGEN_TOLERANCE
 #endif

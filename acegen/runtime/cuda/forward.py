@@ -19,6 +19,7 @@ from acegen.runtime.cuda.graph import DeviceGraph, batch_systems, upload
 from acegen.runtime.design import ROWS, Design, checked_rows, new_design, parts_of, rows_in
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.loaded import LoadedModel
+from acegen.runtime.room import room_for_rows
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -75,7 +76,8 @@ class ForwardModel(LoadedModel):
             reference energies and core repulsion are not in them.
 
         Raises:
-            InputError: no linear model, unknown property or element, an array that does not fit, too little memory.
+            InputError: no linear model, unknown property or element, an array that does not fit, rows that no memory
+                of the device or the host holds.
         """
         names = checked_rows(properties)
         program = self.design_program
@@ -85,7 +87,7 @@ class ForwardModel(LoadedModel):
         on_host = isinstance(graph, GraphBatch) or graph.host_results
         shapes = program.shapes(graph)
         with self._lock, self.backend.active(), memory_told(self.backend, "graph"):
-            rows = new_design(shapes, names, out, np.empty if on_host else self._empty)
+            rows = new_design(shapes, names, out, room_for_rows if on_host else self._empty)
             for name in names:
                 _check_array(name, getattr(rows, name), shapes[name])
             for start, stop in parts_of(_ends(graph), 1, 3 * program.atoms_at_a_time()):

@@ -1,0 +1,60 @@
+"""Floor 1: files written aside and renamed, so that readers see the old file or the whole new one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from acegen.errors import AcegenError, InputError
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iterator[IO[bytes]]:
+    """A binary file next to `path` that takes its name at the end, or vanishes when anything fails.
+
+    Raises:
+        `complaint`: the folder is missing or cannot be written, or `path` is a folder.
+    """
+    check_place(path, complaint)
+    try:
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
+    except OSError as error:
+        raise complaint(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(aside, 0o666 & ~mask)  # mkstemp makes files nobody else can read
+        os.replace(aside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def check_place(path: Path, complaint: type[AcegenError] = InputError) -> None:
+    """Refuse a place where no file can be written, before the work whose result goes there.
+
+    Raises:
+        `complaint`: the folder is missing or may not be written to, or `path` is a folder.
+    """
+    if path.is_dir():
+        raise complaint(f"{path}: is a folder, expected the name of a file to write")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise complaint(f"{path}: cannot be written, there is no folder {path.parent}")
+    if not os.access(folder, os.W_OK):
+        raise complaint(f"{path}: cannot be written, {path.parent} may not be written to")
+
+
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file that exists."""
+    try:
+        return one.expanduser().samefile(other.expanduser())
+    except OSError:
+        return False
