@@ -16,10 +16,16 @@ from acegen.errors import AcegenError, InputError
 def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iterator[IO[bytes]]:
     """A binary file next to `path` that takes its name at the end, or vanishes when anything fails.
 
+    Devices and pipes are written to as they are.
+
     Raises:
         `complaint`: the folder is missing or cannot be written, or `path` is a folder.
     """
     check_place(path, complaint)
+    if _is_device(path):
+        with open(path, "wb") as file:
+            yield file
+        return
     try:
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.absolute().parent)
     except OSError as error:
@@ -45,11 +51,18 @@ def check_place(path: Path, complaint: type[AcegenError] = InputError) -> None:
     """
     if path.is_dir():
         raise complaint(f"{path}: is a folder, expected the name of a file to write")
+    if _is_device(path):
+        return
     folder = path.absolute().parent
     if not folder.is_dir():
         raise complaint(f"{path}: cannot be written, there is no folder {path.parent}")
     if not os.access(folder, os.W_OK):
         raise complaint(f"{path}: cannot be written, {path.parent} may not be written to")
+
+
+def _is_device(path: Path) -> bool:
+    """Whether it is a device, a pipe, or a name for one: renaming a file over it would destroy it."""
+    return (path.exists() and not path.is_file()) or Path("/dev") in path.absolute().parents
 
 
 def same_file(one: Path, other: Path) -> bool:

@@ -144,6 +144,16 @@ def test_rows_beyond_the_memory_of_the_host_are_refused(
     assert sum(len(systems) for systems, _ in model.design_blocks(batch, "forces")) == batch.n_systems
 
 
+def test_blocks_of_structures(on_cpu: Model, model: CudaModel) -> None:
+    """Without a graph, as `design` takes them, on the CPU and on the device."""
+    structures = [cluster(on_cpu), ase.Atoms(on_cpu.species[:1]), cluster(on_cpu)]
+    whole = on_cpu.design(structures, "energy").energy
+    for one in (on_cpu, model):
+        for systems, part in one.design_blocks(structures, "energy", max_bytes=1):
+            assert len(systems) == 1
+            assert worst(part.energy, whole[systems.start : systems.stop]) <= LIMIT
+
+
 def test_chosen_rows_and_given_memory(model: CudaModel, batch: GraphBatch, design: Design) -> None:
     """Each alone, into the caller's arrays; the energy needs no derivatives."""
     for name in ROWS:
@@ -225,6 +235,8 @@ def test_arrays_of_the_device_stay_there(
 def test_mistakes_are_named(
     bundle: Path, model: CudaModel, batch: GraphBatch, spec_folder: Path, tmp_path: Path
 ) -> None:
+    with pytest.raises(InputError, match="properties: expected some of energy, forces, virial, found 5"):
+        model.design(batch, 5)
     with pytest.raises(InputError, match="properties: expected some of energy, forces, virial, found 'stress'"):
         model.design(batch, "stress")
     with pytest.raises(InputError, match=r"out: expected energy as C-contiguous float64 \[4, \d+\], found float64"):

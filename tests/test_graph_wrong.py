@@ -132,6 +132,14 @@ def test_cutoff_is_a_length(cutoff):
         GraphBatch.from_arrays(species=[0], positions=[[0.0, 0, 0]], edge_from=[], edge_to=[], cutoff=cutoff)
 
 
+def test_a_symbol_stands_once():
+    """Else two indices would mean the same element."""
+    with pytest.raises(InputError, match="species: expected each chemical symbol once, found 'Cu' 2 times"):
+        GraphBatch.from_atoms(Atoms("Cu"), 4.0, species=("Cu", "Cu", "Au"))
+    with pytest.raises(InputError, match="symbols: expected each chemical symbol once, found 'Au' 2 times"):
+        GraphBatch.from_arrays(**PAIR, symbols=("Au", "Au"))
+
+
 def test_hidden_entries_and_wrong_symbols_are_refused():
     """Masked arrays would lose their mask; symbols are a sequence of texts."""
     masked = np.ma.masked_equal(np.eye(2, 3), 1.0)

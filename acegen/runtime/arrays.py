@@ -93,6 +93,11 @@ def symbol_names(name: str, value: object) -> tuple[str, ...]:
     wrong = [symbol for symbol in symbols if not isinstance(symbol, str)]
     if wrong:
         raise InputError(f"{name}: expected a sequence of chemical symbols, found {wrong[0]!r} in it")
+    for symbol in symbols:
+        if symbols.count(symbol) > 1:
+            raise InputError(
+                f"{name}: expected each chemical symbol once, found {symbol!r} {symbols.count(symbol)} times"
+            )
     return symbols
 
 

@@ -133,11 +133,13 @@ def _inputs(graph: GraphBatch, sizes: dict[str, int]) -> tuple[Any, ...]:
 
 def checked_rows(properties: str | Iterable[str]) -> tuple[str, ...]:
     """Names of rows, each known and once."""
+    if not isinstance(properties, Iterable):
+        raise InputError(f"properties: expected some of {', '.join(ROWS)}, found {properties!r}")
     names = (properties,) if isinstance(properties, str) else tuple(properties)
     for name in names:
         if name not in ROWS:
             raise InputError(f"properties: expected some of {', '.join(ROWS)}, found {name!r}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def new_design(

@@ -146,7 +146,10 @@ class Model(LoadedModel):
         return rows
 
     def design_blocks(
-        self, graph: GraphBatch, properties: str | Iterable[str] = ROWS, max_bytes: int = 64 << 20
+        self,
+        graph: GraphBatch | Atoms | Sequence[Atoms],
+        properties: str | Iterable[str] = ROWS,
+        max_bytes: int = 64 << 20,
     ) -> Iterator[tuple[range, Design]]:
         """(systems, their rows) one part of the batch after another, each at most `max_bytes` or one system.
 
@@ -154,8 +157,9 @@ class Model(LoadedModel):
         """
         names = checked_rows(properties)
         memory: dict[str, FloatArray] = {}
-        for start, stop in parts_of(graph.first_atom, 8 * self.n_parameters, max_bytes):
-            part = systems_of(graph, start, stop)
+        batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
+        for start, stop in parts_of(batch.first_atom, 8 * self.n_parameters, max_bytes):
+            part = systems_of(batch, start, stop)
             rows = rows_in(memory, self.design_kernel.shapes(part), names)
             yield range(start, stop), self.design(part, names, rows)
 

@@ -95,7 +95,7 @@ class ForwardModel(LoadedModel):
         return rows
 
     def design_blocks(
-        self, graph: DeviceGraph | GraphBatch, properties: str | Iterable[str] = ROWS, max_bytes: int = 64 << 20
+        self, graph: Structures, properties: str | Iterable[str] = ROWS, max_bytes: int = 64 << 20
     ) -> Iterator[tuple[range, Design]]:
         """(systems, their rows) one part of the batch after another, each at most `max_bytes` or one system.
 
@@ -103,6 +103,8 @@ class ForwardModel(LoadedModel):
         """
         names = checked_rows(properties)
         memory: dict[str, Any] = {}
+        if not isinstance(graph, DeviceGraph | GraphBatch):
+            graph = self._graph_of_atoms(graph, names)
         on_host = isinstance(graph, GraphBatch) or graph.host_results
         empty: Callable[[Any], Any] = np.empty if on_host else self._empty
         for start, stop in parts_of(_ends(graph), 8 * self.n_parameters, max_bytes):

@@ -1,0 +1,52 @@
+"""Files written aside: whole or not at all, and nothing that is no ordinary file is ever replaced."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from acegen.aside import check_place, written_aside
+from acegen.errors import InputError, PotentialError
+
+
+def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"one", b"two"):
+        with written_aside(path) as file:
+            file.write(content)
+            assert not path.exists() or path.read_bytes() == b"one"
+        assert path.read_bytes() == content
+    with pytest.raises(ZeroDivisionError), written_aside(path) as file:
+        file.write(b"three")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"two" and os.listdir(tmp_path) == ["file"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
+    """As every device does: it is written to, nothing is renamed over it."""
+    path, read = tmp_path / "pipe", []
+    os.mkfifo(path)
+    reader = threading.Thread(target=lambda: read.append(path.read_bytes()))
+    reader.start()
+    with written_aside(path) as file:
+        file.write(b"through")
+    reader.join()
+    assert read == [b"through"] and stat.S_ISFIFO(path.stat().st_mode)
+
+
+def test_places_are_checked_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="is a folder, expected the name of a file to write"):
+        check_place(tmp_path)
+    with pytest.raises(PotentialError, match="cannot be written, there is no folder"):
+        check_place(tmp_path / "none" / "file", PotentialError)
+    check_place(Path("/dev/null"))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InputError, match="may not be written to"):
+        check_place(tmp_path / "file")
