@@ -76,6 +76,7 @@ class DesignPlan:
     plan: Plan
     tables: tuple[DesignTable, ...]
     chunk: int  # functions contracted before they are written to memory
+    early_lines: int  # of every row of the next chunk that are fetched with the sums of one, not as it is written
     centres: tuple[DesignCentre, ...]
     n_parameters: int
     n_slots: int
