@@ -58,8 +58,11 @@ def test_parsing_loads_nothing_heavy() -> None:
         (["compile"], "acegen: compile: the following arguments are required: INPUT (see acegen compile --help)"),
         (["info", "--form", "x", "y"], "acegen: info: argument --form: invalid choice: 'x'"),
         (["eval", "a", "b", "-o", "c", "--batch", "0"], "acegen: eval: argument --batch: expected an integer >= 1"),
-        (["info", "none.yaml"], "acegen: none.yaml: cannot be read (No such file or directory)"),
-        (["info", "none.txt"], "acegen: none.txt: unknown kind of input '.txt'"),
+        (
+            ["info", "none.yaml"],
+            "acegen: none.yaml: expected a bundle folder, a specification or a potential, found nothing",
+        ),
+        (["info", "some.txt"], "acegen: some.txt: unknown kind of input '.txt'"),
         (["info", "."], "acegen: .: expected a bundle folder with manifest.json, found none"),
         (["verify", "none.yaml"], "acegen: none.yaml: expected a bundle folder, a specification or a potential"),
         (["compile", "none.yaml", "--target", "hip"], "acegen: --target: found 'hip', expected one of c, cuda"),
@@ -75,6 +78,7 @@ def test_bad_input_is_one_line(
 ) -> None:
     """Everything a user gets wrong ends with exit code 2 and one line on stderr."""
     monkeypatch.chdir(tmp_path)
+    Path("some.txt").touch()
     assert main(arguments) == 2
     found = capsys.readouterr()
     assert found.err.startswith(message) and found.err.count("\n") == 1 and found.out == ""

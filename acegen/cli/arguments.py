@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from acegen.errors import LoadError
+
 PRECISIONS = ("float64", "float32")
 FORMS = ("auto", "coupled", "pair", "flat")
 PRODUCTS = ("auto", "unrolled", "tiled")
@@ -30,6 +32,18 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_subject(parser: argparse.ArgumentParser) -> None:
     """The positional INPUT|DIR."""
     parser.add_argument("input", metavar="INPUT|DIR", type=Path, help="specification, potential or bundle folder")
+
+
+def existing(path: Path) -> Path:
+    """INPUT|DIR as a path that is there.
+
+    Raises:
+        LoadError: it is not.
+    """
+    found = path.expanduser()
+    if not found.exists():
+        raise LoadError(f"{found}: expected a bundle folder, a specification or a potential, found nothing")
+    return found
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

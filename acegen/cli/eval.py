@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acegen.aside import check_place, same_file, written_aside
-from acegen.cli.arguments import add_device, add_precision, add_subject, positive
+from acegen.cli.arguments import add_device, add_precision, add_subject, existing, positive
 from acegen.cli.progress import Progress
-from acegen.errors import InputError, LoadError
+from acegen.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -60,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = _wanted(arguments.properties + (",gamma" if arguments.gamma else ""))
     path: Path = arguments.structures
-    if not arguments.input.expanduser().exists():
-        raise LoadError(f"{arguments.input}: expected a bundle folder, a specification or a potential, found nothing")
+    existing(arguments.input)
     _check_out(arguments.out, (path, arguments.input))
     n_frames = count_frames(path)
     import acegen

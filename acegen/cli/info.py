@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from acegen.cli.arguments import add_choices, add_json, add_subject
+from acegen.cli.arguments import add_choices, add_json, add_subject, existing
 from acegen.cli.output import seconds_text, size_text, table, to_json
 from acegen.cli.progress import Progress
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the sizes of an input or a bundle."""
     from acegen.cli.info_of import of_bundle, of_input
 
-    path = arguments.input.expanduser()
+    path = existing(arguments.input)
     if path.is_dir():
         found = of_bundle(path)
     else:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.cli.arguments import FORMS, PRODUCTS, add_device, add_json, add_subject
+from acegen.cli.arguments import FORMS, PRODUCTS, add_device, add_json, add_subject, existing
 from acegen.cli.output import table, to_json
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
@@ -77,9 +77,7 @@ def _subject(arguments: argparse.Namespace, scratch: Path) -> Subject:
     from acegen.errors import LoadError
     from acegen.runtime.load import load_bundle
 
-    path = arguments.input.expanduser()
-    if not path.exists():
-        raise LoadError(f"{path}: expected a bundle folder, a specification or a potential, found nothing")
+    path = existing(arguments.input)
     if path.is_dir():
         if (arguments.form, arguments.products) != ("auto", "auto"):
             raise LoadError(f"{path}: a bundle holds one kernel, --form and --products need its input")
