@@ -49,7 +49,7 @@ def make_cuda_design(design: DesignPlan) -> CudaDesign:
         products=product_tables(design.plan.shapes, workers),
     )
     used = {p.channels for centre in design.centres for p in centre.patterns}
-    unused = {name for centre in design.centres for p in centre.patterns for name in (p.runs, p.first_run)}
+    unused = {name for centre in design.centres for p in centre.patterns for name in p.of_hosts}
     tables = tuple(
         DesignTable(
             table.name,

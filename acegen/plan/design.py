@@ -12,6 +12,7 @@ Everything below says where those numbers are; the mathematics is that of the pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,9 @@ from acegen.plan.types import Plan, Target
 from acegen.potential import Bond, Centre, Embedding, Potential
 from acegen.program.types import Program
 
-CHUNK = 32  # functions contracted before they are written to memory: their sums stay in the L1 cache
+CHUNK = 24  # functions contracted before they are written to memory: their sums stay in the L1 cache
+_LINE = 8  # numbers of a line of the caches
+_FEW_SLOTS = 3.0  # of a function, on average
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
 
 
@@ -61,12 +64,19 @@ def make_design(twin: Potential, programs: tuple[Program, ...], command: str, te
         plan=plan,
         tables=tuple(tables.known.values()),
         chunk=CHUNK,
+        early_lines=_early_lines(centres),
         centres=tuple(centres),
         n_parameters=first_pair,
         n_slots=max(centre.n_slots for centre in centres),
         n_buffer=max(centre.n_buffer for centre in centres),
         n_values=max(pattern.n_values for centre in centres for pattern in centre.patterns),
     )
+
+
+def _early_lines(centres: list[DesignCentre]) -> int:
+    """All lines of a chunk where sums take most of the time, one where writing does; measured at 6, 5 and 1 slots."""
+    slots = [pattern.n_terms / max(centre.n_functions, 1) for centre in centres for pattern in centre.patterns]
+    return CHUNK // _LINE if float(np.mean(slots)) > _FEW_SLOTS else 1
 
 
 def _many_body(centre: Centre) -> int:
@@ -200,44 +210,57 @@ def _pattern(
         channels += [l, len(numbers)]
         primitives += numbers
         coefficients += values
-    functions: list[int] = []
-    rows: list[int] = []
+    found: list[tuple[int, list[int]]] = []  # per function: its first slot, rows of D of all its slots
     for f, function in enumerate(legs):
         seen = [(c, slot) for c, slot in function if c in row_of]
-        functions += [seen[0][1] if seen else slots[f], len(rows)]
-        for c, _ in seen:
-            rows += range(row_of[c], row_of[c] + 2 * centre.channels[c].l + 1)
-    functions += [slots[-1], len(rows)]
-    runs, first_run = _runs(functions[1::2])
+        rows = [row_of[c] + m for c, _ in seen for m in range(2 * centre.channels[c].l + 1)]
+        found.append((seen[0][1] if seen else slots[f], rows))
+    sizes = [len(rows) for _, rows in found]
+    functions = [n for (slot, _), row in zip(found, np.cumsum([0, *sizes]), strict=False) for n in (slot, int(row))]
+    order = _order(sizes)
     bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
     return DesignPattern(
         neighbour=b,
         n_channels=len(channels) // 2,
         n_values=n_values,
         n_primitives=plan.edges[bond.edge].n_primitives if bond.edge >= 0 else 0,
-        n_terms=len(rows),
+        n_terms=sum(sizes),
         channels=tables.add("CHANNELS", "uint16_t", channels),
         primitives=tables.add("PRIMITIVES", "uint16_t", primitives),
         coefficients=tables.add("COEFFICIENTS", "real", coefficients),
-        functions=tables.add("FUNCTIONS", "uint32_t", functions),
-        runs=tables.add("RUNS", "uint16_t", runs),
-        first_run=tables.add("FIRST_RUN", "uint32_t", first_run),
-        rows=tables.add("ROWS", "uint16_t", rows),
+        chunks=tables.add("CHUNKS", "uint32_t", order.chunks),
+        runs=tables.add("RUNS", "uint16_t", order.runs),
+        members=tables.add("MEMBERS", "uint32_t", [n for f in order.functions for n in (found[f][0], f % CHUNK)]),
+        values=tables.add("VALUES", "uint16_t", [row for f in order.functions for row in found[f][1]]),
+        functions=tables.add("FUNCTIONS", "uint32_t", [*functions, slots[-1], sum(sizes)]),
+        rows=tables.add("ROWS", "uint16_t", [row for _, rows in found for row in rows]),
     )
 
 
-def _runs(first_row: list[int]) -> tuple[list[int], list[int]]:
-    """Functions of every chunk by their number of slots: runs (slots, functions in the run, those), and their starts.
+class _Order(NamedTuple):
+    """The functions in the order of their contraction: inside a chunk by their number of slots."""
 
-    A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.
+    functions: list[int]
+    runs: list[int]  # per run of functions of one number of slots: that, how many
+    chunks: list[int]  # per chunk: its first run, function of the order and row; one more at the end
+
+
+def _order(n_slots: list[int]) -> _Order:
+    """Contraction order of functions of so many slots.
+
+    A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.  And
+    where its tables are read one entry after another, addresses are known early: another quarter.
     """
-    runs: list[int] = []
-    starts = [0]
-    for chunk in range(0, len(first_row) - 1, CHUNK):
+    order = _Order([], [], [])
+    n_rows = 0
+    for start in range(0, len(n_slots), CHUNK):
+        order.chunks.extend((len(order.runs) // 2, len(order.functions), n_rows))
         members: dict[int, list[int]] = {}
-        for f in range(chunk, min(chunk + CHUNK, len(first_row) - 1)):
-            members.setdefault(first_row[f + 1] - first_row[f], []).append(f - chunk)
+        for f in range(start, min(start + CHUNK, len(n_slots))):
+            members.setdefault(n_slots[f], []).append(f)
         for count in sorted(members):
-            runs += [count, len(members[count]), *members[count]]
-        starts.append(len(runs))
-    return runs, starts
+            order.runs.extend((count, len(members[count])))
+            order.functions.extend(members[count])
+            n_rows += count * len(members[count])
+    order.chunks.extend((len(order.runs) // 2, len(order.functions), n_rows))
+    return order

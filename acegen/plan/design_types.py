@@ -33,10 +33,22 @@ class DesignPattern:
     channels: str  # per channel: l, number of radial functions it is made of
     primitives: str  # those, one channel after another
     coefficients: str  # and their coefficients
-    functions: str  # per function: first slot, first row; one more at the end
-    runs: str  # functions of a chunk by their number of slots
-    first_run: str  # per chunk, one more at the end
-    rows: str  # per slot of a function: its tile value
+    chunks: str  # per chunk: first run, first member, first value; one more at the end
+    runs: str  # functions of a chunk by their number of slots: that, how many
+    members: str  # those, in this order: first slot, which of the chunk
+    values: str  # per slot of a function, in this order: its tile value
+    functions: str  # for cards, per function: first slot, first row; one more at the end
+    rows: str  # for cards, per slot of a function, one function after another: its tile value
+
+    @property
+    def of_cards(self) -> set[str]:
+        """Tables that only cards read: functions in the order of their columns."""
+        return {self.functions, self.rows}
+
+    @property
+    def of_hosts(self) -> set[str]:
+        """Tables that only the C kernel reads: functions in the order of their contraction."""
+        return {self.chunks, self.runs, self.members, self.values}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +76,7 @@ class DesignPlan:
     plan: Plan
     tables: tuple[DesignTable, ...]
     chunk: int  # functions contracted before they are written to memory
+    early_lines: int  # of every row of the next chunk that are fetched with the sums of one, not as it is written
     centres: tuple[DesignCentre, ...]
     n_parameters: int
     n_slots: int
