@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cffi
 
+from acegen.bench.contenders import Seconds
 from acegen.build.cache import cached_library
 from acegen.errors import BuildError
 
@@ -49,34 +50,53 @@ def read_bandwidth(seconds: float = 0.02, samples: int = 3) -> dict[str, float]:
         seconds: length of a sample.
         samples: of each level.
     """
-    ffi = cffi.FFI()
-    ffi.cdef(_DECLARATIONS)
-    library = cached_library([Path(__file__).with_name("bandwidth.c")])
-    try:
-        kernel = ffi.dlopen(str(library))
-    except OSError as error:
-        raise BuildError(f"{library}: cannot load the bandwidth measurement ({error})") from error
-    first, second, third = cache_sizes()
-    sizes = (first // 2, second // 2, third // 4, min(_LARGEST, 4 * third))
     found = {}
-    for level, wanted in zip(LEVELS, sizes, strict=True):
-        size = max(512, wanted // 512 * 512)
-        buffer = kernel.stream_new(size)
-        if buffer == ffi.NULL:
-            raise BuildError(f"bandwidth: {size} bytes of memory are not there")
-        try:
-            found[level] = max(_rate(kernel, buffer, size, seconds) for _ in range(samples))
-        finally:
-            kernel.stream_free(buffer)
+    for level in LEVELS:
+        with Reader(level) as reader:
+            found[level] = max(reader.rate(seconds) for _ in range(samples))
     return found
 
 
-def _rate(kernel: object, buffer: object, size: int, seconds: float) -> float:
-    sweeps = 1
-    while True:
-        start = time.process_time()
-        kernel.stream_read(buffer, size, sweeps)  # type: ignore[attr-defined]
-        elapsed = time.process_time() - start
-        if elapsed >= 0.5 * seconds:
-            return 1e-9 * size * sweeps / elapsed
-        sweeps *= 4
+class Reader:
+    """Reads memory of one level again and again; a context, since the memory is its own.
+
+    Raises:
+        BuildError: no C compiler, or not that much memory.
+    """
+
+    def __init__(self, level: str) -> None:
+        first, second, third = cache_sizes()
+        sizes = dict(zip(LEVELS, (first // 2, second // 2, third // 4, min(_LARGEST, 4 * third)), strict=True))
+        self.n_bytes = max(512, sizes[level] // 512 * 512)
+        self.label = f"read from {level}"
+        ffi = cffi.FFI()
+        ffi.cdef(_DECLARATIONS)
+        library = cached_library([Path(__file__).with_name("bandwidth.c")])
+        try:
+            self._kernel = ffi.dlopen(str(library))
+        except OSError as error:
+            raise BuildError(f"{library}: cannot load the bandwidth measurement ({error})") from error
+        self._buffer = self._kernel.stream_new(self.n_bytes)
+        if self._buffer == ffi.NULL:
+            raise BuildError(f"bandwidth: {self.n_bytes} bytes of memory are not there")
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._kernel.stream_free(self._buffer)
+
+    def sample(self, calls: int) -> Seconds:
+        """Mean time of one of `calls` sweeps."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        self._kernel.stream_read(self._buffer, self.n_bytes, calls)
+        return Seconds((time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls)
+
+    def rate(self, seconds: float) -> float:
+        """GB/s of one sample of about this length, processor time."""
+        calls = 1
+        while True:
+            once = self.sample(calls)
+            if once.cpu * calls >= 0.5 * seconds:
+                return 1e-9 * self.n_bytes / once.cpu
+            calls *= 4

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from acegen.bench.bandwidth import read_bandwidth
+from acegen.bench.bandwidth import Reader
 from acegen.bench.contenders import Contender, Seconds
 from acegen.bench.machine import describe_machine
 from acegen.bench.measure import Timing, alternate
@@ -130,7 +130,8 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
         graph = GraphBatch.from_atoms(atoms, model)
         with ExitStack() as stack:
             ours = RowsContender(model, graph)
-            contenders: list[Contender] = [ours, GradientsContender(model, graph)]
+            memory = stack.enter_context(Reader("memory"))  # in turn with what is compared to it
+            contenders: list[Contender] = [ours, GradientsContender(model, graph), memory]
             compared = _peer(wanted, model, atoms, graph, ours.rows, record, stack, progress)
             contenders += [compared] if compared is not None else []
             progress(f"{graph.n_atoms} atoms")
@@ -138,13 +139,12 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
             timings = alternate(contenders, ["cpu"] * len(contenders), wanted.repeats)
             peak.sample()
         work = None if potential is None else multiply_adds(potential, graph)
-        record["runs"].append(_run(model, graph, timings, work))
+        record["runs"].append(_run(model, graph, timings, work, memory.n_bytes))
         if compared is not None and compared.results:
             record["runs"][-1]["ace_jax_difference"] = _difference(compared, ours.rows)
-    record["bandwidth"] = {level: round(rate, 1) for level, rate in read_bandwidth().items()}
     record["peak"] = round(peak.best["float64"], 2)
     for run in record["runs"]:
-        _fractions(run, record["bandwidth"]["memory"], record["peak"])
+        _fractions(run, record["peak"])
     return record
 
 
@@ -184,9 +184,9 @@ def _difference(peer: PeerProcess, rows: Design) -> float:
     return max(float(np.abs(theirs - mine).max() / np.abs(mine).max()) for theirs, mine in pairs)
 
 
-def _run(model: Model, graph: GraphBatch, timings: list[Timing], work: int | None) -> Record:
-    """One line of the table; microseconds an atom, medians."""
-    rows, gradients, *theirs = (timing.median for timing in timings)
+def _run(model: Model, graph: GraphBatch, timings: list[Timing], work: int | None, read_bytes: int) -> Record:
+    """One line of the table; microseconds an atom, medians, and read bandwidth of memory in the same minutes."""
+    rows, gradients, sweep, *theirs = (timing.median for timing in timings)
     per_atom = 1e6 / graph.n_atoms
     return {
         "atoms": graph.n_atoms,
@@ -196,17 +196,18 @@ def _run(model: Model, graph: GraphBatch, timings: list[Timing], work: int | Non
         "gradients_us": gradients * per_atom,
         "gradients_bytes": 8 * model.n_basis * (3 * graph.n_edges + graph.n_atoms),
         "multiply_adds": work,
+        "memory_gb": round(1e-9 * read_bytes / sweep, 1),
         "ace_jax_us": theirs[0] * per_atom if theirs else None,
         "ratio": theirs[0] / rows if theirs else None,
     }
 
 
-def _fractions(run: Record, bandwidth: float, peak: float) -> None:
+def _fractions(run: Record, peak: float) -> None:
     """GB/s, and shares of the least time that bytes and multiply-adds allow."""
     for what in ("rows", "gradients"):
         seconds = run[f"{what}_us"] * run["atoms"] * 1e-6
         rate = run[f"{what}_bytes"] / seconds / 1e9
         run[f"{what}_gb"] = round(rate, 3)
-        run[f"{what}_bandwidth_fraction"] = round(rate / bandwidth, 4)
+        run[f"{what}_bandwidth_fraction"] = round(rate / run["memory_gb"], 4)
         if run["multiply_adds"] is not None:
             run[f"{what}_peak_fraction"] = round(2e-9 * run["multiply_adds"] / seconds / peak, 4)

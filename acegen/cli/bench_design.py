@@ -32,7 +32,8 @@ def measured(arguments: argparse.Namespace, source: Path) -> Record:
 
 def text_of(record: Record) -> str:
     """Everything one record says."""
-    potential, memory = record["potential"], record["bandwidth"]["memory"]
+    potential = record["potential"]
+    read = sorted(run["memory_gb"] for run in record["runs"])
     header = "atoms neighbours output us/atom GB/s of_bandwidth of_peak ace-jax ratio".split()
     rows = []
     for run in record["runs"]:
@@ -55,7 +56,7 @@ def text_of(record: Record) -> str:
         f"{potential['name']} ({potential['source']}): {potential['parameters']} parameters, "
         f"forward-mode kernel built in {seconds_text(record['build_seconds'])}",
         f"machine: {machine_line(record['machine'])}",
-        f"floors:  {memory:.1f} GB/s from memory, {record['peak']:.1f} GFLOP/s float64, one core",
+        f"floors:  {read[0]:.1f} to {read[-1]:.1f} GB/s from memory, {record['peak']:.1f} GFLOP/s float64, one core",
         "",
         table(header, rows),
         "",
