@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
@@ -110,7 +111,35 @@ def test_mistakes_are_told_in_one_line(
 ) -> None:
     assert main(["fit", *(word.format(folder=folder.name) for word in words)]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("acegen: ") and message in err and err.count("\n") == 1
+    assert re.fullmatch(r"(read the structures \(.*\)\n)?", out)
+    assert err.startswith("acegen: ") and message in err and err.count("\n") == 1
+
+
+def test_a_log_shows_the_stages_while_they_run(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Labels and E0 stand in the log before anything is compiled; a report for scripts stays alone on stdout."""
+    from acegen.fitting import fit as module
+
+    said: list[str] = []
+    inner = module.working_model
+
+    def compiled(*arguments: Any) -> Any:
+        said.append(capsys.readouterr().out)
+        return inner(*arguments)
+
+    monkeypatch.setattr(module, "working_model", compiled)
+    assert main(["fit", "argon.yaml", "train.xyz", "-o", "model", "--no-active-set"]) == 0
+    rest = capsys.readouterr().out
+    lines = said[0].splitlines()
+    assert re.fullmatch(r"read the structures \(.* m?s\)", lines[0])
+    assert lines[1].startswith("train.xyz: 12 structures") and lines[2].startswith("E0 of Ar")
+    assert lines[3].startswith("compile the basis (") and len(lines) == 4
+    stages = [line.partition(" (")[0] for line in rest.splitlines() if re.search(r" \(.* s\)$", line)]
+    assert stages == ["rows of structure 0 of 12", "solve", "measure the errors"]
+    assert "E0 of" not in rest
+    assert main(["fit", "argon.yaml", "train.xyz", "-o", "model", "--no-active-set", "--json"]) == 0
+    assert not said[1] and json.loads(capsys.readouterr().out)
 
 
 def test_suspicions_are_printed_and_the_fit_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,7 @@ def test_interrupted_fit_goes_on_to_the_same_bits(
         acegen.fit(spec_file, frames[:6], partial=partial, progress=stop, **choices)
     told: list[str] = []
     resumed = acegen.fit(spec_file, frames[:6], partial=partial, progress=lambda text, _: told.append(text), **choices)
+    assert f"resumed from {partial}: {after} of 6 structures done" in told
     assert next(text for text in told if text.startswith("rows")) == f"rows of structure {after} of 6"
     whole = acegen.fit(spec_file, frames[:6], **choices)
     for mine, other in zip(resumed.weights + resumed.committee, whole.weights + whole.committee, strict=True):

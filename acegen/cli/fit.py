@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from acegen.fitting.fitted import Fitted
 
 _LABELS = ("energy", "forces", "stress", "virial")
+_STEPS = 1000  # of the bar
 
 
 def add_parser(subparsers: Any) -> None:
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_keeps(arguments.out, (arguments.spec, *arguments.train, *(arguments.test or ()), *arrays))
     _check_plot(arguments.plot)
     partial = None if arguments.no_resume else partial_of(arguments.out)
-    with Progress(1000) as progress:
+    with Progress(_STEPS) as progress:
         fitted = _fit(arguments, partial, progress)
         files = fitted.save(arguments.out)
         if arguments.plot is not None:
@@ -101,6 +102,7 @@ def _check_plot(path: Path | None) -> None:
 
 
 def _fit(arguments: argparse.Namespace, partial: Path | None, progress: Progress) -> Fitted:
+    from acegen.cli.fit_log import FitLog
     from acegen.fitting.fit import fit
     from acegen.fitting.settings import Keys
     from acegen.fitting.weighting import parse_weights
@@ -123,7 +125,7 @@ def _fit(arguments: argparse.Namespace, partial: Path | None, progress: Progress
         active_set=not arguments.no_active_set,
         threads=arguments.threads,
         partial=partial,
-        progress=lambda text, fraction: progress.step(text, done=round(1000 * fraction)),
+        progress=FitLog(progress, _STEPS, arguments.json),
     )
 
 
@@ -142,17 +144,14 @@ def _energies(text: str) -> str | dict[str, float]:
 
 
 def summary(fitted: Fitted) -> str:
-    """Text for people: labels, reference energies, solution, errors, warnings."""
-    lines = [found.sentence() for found in fitted.found]
-    references = zip(fitted.spec.elements, fitted.reference.energies, fitted.reference.origins, strict=True)
-    lines += [f"E0 of {symbol}: {energy:.6f} eV, from {origin}" for symbol, energy, origin in references]
+    """Text for people: solution, errors, warnings; labels and E0 were told when they were found."""
     solution = fitted.solution
     n_parameters = sum(len(weights) for weights in fitted.weights)
-    lines.append(
+    lines = [
         f"{n_parameters} functions, {solution['n_energy_rows']} energy, {solution['n_forces_rows']} force and "
         f"{solution['n_virial_rows']} virial rows; {solution['solver']}: lambda {solution['lambda']:.3g}, "
         f"{solution['effective_parameters']:.1f} parameters decided by the labels"
-    )
+    ]
     rows = [row for name, group in fitted.errors.items() for errors in group for row in _rows(name, errors)]
     header = ("set", "type", "structures", "atoms", "", "E meV/atom", "F eV/Å", "V meV/atom")
     lines += ["", table(header, rows, left=2), ""]

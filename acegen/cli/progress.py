@@ -46,7 +46,7 @@ class Progress:
         with self._lock:
             if self._shown:
                 print(_CLEAR, end="", file=sys.stderr, flush=True)
-            print(text, flush=self._shown)
+            print(text, flush=True)  # a log shows it now, not when the command ends
 
     def _redraw(self) -> None:
         while not self._stop.wait(_PERIOD):

@@ -30,13 +30,14 @@ from acegen.fitting.parameters import as_weights
 from acegen.fitting.partial import load_partial, save_partial
 from acegen.fitting.prior import parameter_prior
 from acegen.fitting.reference import Reference, reference_energies
-from acegen.fitting.rows import Factors, Report, blocks, stream
+from acegen.fitting.rows import Factors, Finding, Report, blocks, stream
 from acegen.fitting.settings import Settings, make_settings
 from acegen.fitting.solvers import Solution, members, solve
 from acegen.fitting.structures import Structure, read_frames
 from acegen.fitting.weighting import Weighting, make_weighting
 from acegen.fitting.working import Fittable, read_fittable, working_model
 from acegen.loader import compiler_digest
+from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
 
 
@@ -69,7 +70,8 @@ def fit(
         test: likewise; errors are measured on it.
         partial: file that keeps the state of an interrupted fit; the same call goes on from there.
         threads: None: ACEGEN_THREADS, else all cores.
-        progress: told what is being done and the fraction done.
+        progress: told what is being done and the fraction done; labels, E0 and a state gone on from are told as
+            `acegen.fitting.rows.Finding`, a str.
         choices: e0, weights, prior, solver, holdout, committee and so on: the fields of
             `acegen.fitting.settings.Settings`.
 
@@ -88,6 +90,8 @@ def fit(
     check_structures(labelled.train + labelled.test, basis.elements)
     weighting.check_kinds(labelled.train)
     reference = reference_energies(labelled.train, basis, settings.e0, "reference_energies" in source.keys)
+    for text in (*(found.sentence() for found in labelled.found), *reference.sentences(basis.elements)):
+        say(Finding(text), 0.02)
     say("compile the basis", 0.02)
     model = working_model(source, threads)
     kept = None if partial is None else Path(partial).expanduser()
@@ -122,8 +126,10 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     weights = as_weights(model, solution.parameters)
     model.weights = weights
     samples = as_weights(model, members(solution, settings.committee, settings.seed))
-    task.say("choose the active set", 0.93)
-    inverses = choose_active_sets(model, labelled.train) if settings.active_set else ()
+    inverses: tuple[FloatArray, ...] = ()
+    if settings.active_set:
+        task.say("choose the active set", 0.93)
+        inverses = choose_active_sets(model, labelled.train)
     task.say("measure the errors", 0.97)
     compared = {"train": compare(model, labelled.train, task.reference)}
     if labelled.test:
@@ -178,6 +184,8 @@ def _factors(task: _Task) -> Factors:
     factors = factors or Factors.empty(model.n_parameters)
     begun = parts[factors.n_blocks - 1].stop if factors.n_blocks else 0
     saved = time.monotonic()
+    if begun:
+        task.say(Finding(f"resumed from {partial}: {begun} of {len(structures)} structures done"), 0.1)
     task.say(f"rows of structure {begun} of {len(structures)}", 0.1 + 0.8 * begun / len(structures))
     for done in stream(model, structures, parts, task.reference, task.weighting, factors):
         task.say(f"rows of structure {done} of {len(structures)}", 0.1 + 0.8 * done / len(structures))

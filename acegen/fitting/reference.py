@@ -24,6 +24,11 @@ class Reference:
     energies: tuple[float, ...]  # [n_species] eV
     origins: tuple[str, ...]  # [n_species]
 
+    def sentences(self, species: Sequence[str]) -> list[str]:
+        """One line for people for each species."""
+        own = zip(species, self.energies, self.origins, strict=True)
+        return [f"E0 of {symbol}: {energy:.6f} eV, from {origin}" for symbol, energy, origin in own]
+
     def of(self, composition: FloatArray) -> FloatArray:
         """Sum of E0 (eV) of compositions [..., n_species]."""
         total: FloatArray = composition @ np.array(self.energies)

@@ -117,3 +117,9 @@ def _weight(structure: Structure, label: str, weighting: Weighting) -> float:
 
 
 Report = Callable[[str, float], None]  # what is being done, and the fraction done
+
+
+class Finding(str):
+    """What a fit tells its progress that is worth keeping, where the other texts only say what is being done."""
+
+    __slots__ = ()
