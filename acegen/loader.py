@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import tempfile
 import warnings
@@ -17,6 +16,7 @@ from acegen.build.cache import cache_folder, digest_of, unwritable
 from acegen.errors import LoadError, SpecError
 from acegen.manifest import Manifest
 from acegen.runtime.load import check_files, load_bundle, read_manifest
+from acegen.sources import templates_folder
 
 if TYPE_CHECKING:
     from acegen.runtime.kept import ActiveSetIn
@@ -231,8 +231,7 @@ def _referenced(source: Path) -> Iterable[str]:
 def compiler_digest() -> str:
     """sha256 of everything that writes code: the Python files and templates of acegen itself."""
     parts: list[str | bytes] = []
-    for package, pattern in (("acegen", "*.py"), ("acegen.templates", "*.j2")):
-        for root in map(Path, importlib.import_module(package).__path__):
-            for path in sorted(root.rglob(pattern)):
-                parts += [path.relative_to(root).as_posix(), path.read_bytes()]
+    for root, pattern in ((Path(__file__).resolve().parent, "*.py"), (templates_folder(), "*.j2")):
+        for path in sorted(root.rglob(pattern)):
+            parts += [path.relative_to(root).as_posix(), path.read_bytes()]
     return digest_of(parts)

@@ -102,3 +102,31 @@ def test_every_package_is_declared_and_the_version_is_one() -> None:
     import acegen
 
     assert acegen.__version__ == project["project"]["version"]
+
+
+_IN_CHECKOUT = """
+import sys
+sys.path[:0] = [{folder!r}]
+sys.path += {packages!r}
+import acegen
+from acegen.compiler import compile_bundle
+from acegen.loader import compiler_digest
+assert acegen.__file__.startswith({folder!r}), acegen.__file__
+compile_bundle("si_pair.yaml", out="bundle")
+print("compiled", compiler_digest())
+"""
+
+
+def test_a_checkout_in_the_current_folder_finds_its_own_templates(tmp_path: Path) -> None:
+    """Its package hides an installed one, or none is installed: the templates beside it are used, and told in keys."""
+    for name in ("acegen", "templates"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "examples" / "specs" / "si_pair.yaml", tmp_path)
+    script = _IN_CHECKOUT.format(folder=str(tmp_path), packages=dependency_folders())
+    command = [sys.executable, "-I", "-S", "-c", script]  # -S: no .pth line, so no editable install either
+    first = run(command, tmp_path)
+    assert first.startswith("compiled ") and (tmp_path / "bundle" / "si_pair.c").is_file()
+    with (tmp_path / "templates" / "c" / "module.c.j2").open("a", encoding="utf-8") as template:
+        template.write("{# another compiler #}\n")
+    shutil.rmtree(tmp_path / "bundle")
+    assert run(command, tmp_path) != first

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from importlib import resources
 
 import jinja2
 
 from acegen import manifest
 from acegen.emit import radial, sections, solid, text
 from acegen.emit.printer import number, real
+from acegen.sources import templates_folder
 
 _TABLES = {
     "evaluate": manifest.EVALUATE,
@@ -32,7 +32,7 @@ def _prototype(returns: str, name: str, table: str) -> str:
 def environment() -> jinja2.Environment:
     """One environment for all templates."""
     out = jinja2.Environment(
-        loader=jinja2.PackageLoader("acegen.templates", ""),
+        loader=jinja2.FileSystemLoader(templates_folder()),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -72,7 +72,7 @@ def environment() -> jinja2.Environment:
 def templates_digest() -> str:
     """sha256 over all templates, in order of their names."""
     found = hashlib.sha256()
-    root = resources.files("acegen.templates")
+    root = templates_folder()
     for folder in sorted(item.name for item in root.iterdir() if item.is_dir() and not item.name.startswith("_")):
         for item in sorted((root / folder).iterdir(), key=lambda entry: entry.name):
             if item.name.endswith(".j2"):
