@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.fitting.reference import Reference, compositions, isolated_energies
+from acegen.fitting.reference import Reference, compositions, isolated_atoms, isolated_energies
 from acegen.fitting.structures import Structure
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
@@ -18,6 +18,8 @@ _LARGE_FORCE = 300.0  # eV/A
 _LARGE_STRESS = 3.0  # eV/A^3, 480 GPa
 _OTHER_E0 = 0.01  # eV, of an isolated atom and E0
 _UNDECIDED = 0.5  # parameters
+_FEWEST = 6  # structures that say how energies grow
+_PER_ATOM = 0.5  # what a constant energy leaves of the energies, in what one that grows with the atoms leaves
 _LARGE_SPREAD = 200.0  # eV per atom, of energies less those of the elements
 
 
@@ -74,7 +76,8 @@ def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[
         found.append(f"{', '.join(absent)}: in the specification, but in no training structure: its weights stay 0")
     for source in dict.fromkeys(structure.frame.source for structure in structures):
         own = [structure for structure in structures if structure.frame.source == source]
-        found += [text for text in (_forces(own), _stresses(own), _energies(own, species), _repeated(own)) if text]
+        told = (_forces(own), _stresses(own), _energies(own, species), _per_atom(own, species), _repeated(own))
+        found += [text for text in told if text]
     return found
 
 
@@ -87,6 +90,41 @@ def contradicted(structures: Sequence[Structure], spec: BasisSpec, reference: Re
         for symbol, e0, origin in known
         if symbol in alone and abs(alone[symbol] - e0) > _OTHER_E0
     ]
+
+
+def disagreeing(structures: Sequence[Structure], spec: BasisSpec) -> list[str]:
+    """Sentences about isolated atoms of one element with different energies; one for each element."""
+    first: dict[str, Structure] = {}
+    found: dict[str, str] = {}
+    for symbol, structure in isolated_atoms(structures, spec):
+        other = first.setdefault(symbol, structure)
+        if abs((structure.energy or 0.0) - (other.energy or 0.0)) > _OTHER_E0:
+            found.setdefault(
+                symbol,
+                f"{structure.frame.place}: an isolated atom of {symbol} with {structure.energy:.6g} eV, but "
+                f"{other.frame.place} has one with {other.energy:.6g} eV: the first one counts",
+            )
+    return list(found.values())
+
+
+def _per_atom(structures: Sequence[Structure], species: Sequence[str]) -> str | None:
+    """Energies that do not grow with the number of atoms."""
+    labelled = [one for one in structures if one.energy is not None and one.n_atoms > 1]
+    sizes = np.array([one.n_atoms for one in labelled])
+    if len(labelled) < _FEWEST or sizes.max() == sizes.min():
+        return None
+    counts = compositions(labelled, species)
+    energies = np.array([one.energy for one in labelled], np.float64)
+    rests = []
+    for columns in (counts, counts / sizes[:, None]):
+        rest = energies - columns @ np.linalg.lstsq(columns, energies, rcond=1e-8)[0]
+        rests.append(float(np.sqrt(np.mean(rest**2))))
+    if rests[1] >= _PER_ATOM * rests[0]:
+        return None
+    return (
+        f"{labelled[0].frame.source}: the energies do not grow with the number of atoms, {sizes.min()} to "
+        f"{sizes.max()}: are they per atom, where those of whole structures are expected?"
+    )
 
 
 def undecided(effective: float, n_parameters: int) -> list[str]:

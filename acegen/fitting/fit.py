@@ -21,15 +21,17 @@ import numpy as np
 
 from acegen.errors import InputError
 from acegen.fitting.accuracy import compare, errors_by_kind
-from acegen.fitting.checks import check_structures, contradicted, suspicions, undecided
+from acegen.fitting.checks import check_structures, contradicted, disagreeing, suspicions, undecided
 from acegen.fitting.consistency import unit_mistakes
 from acegen.fitting.fitted import Fitted
 from acegen.fitting.grading import choose_active_sets
 from acegen.fitting.keys import Found, label_structures
+from acegen.fitting.outliers import contradicted_forces
 from acegen.fitting.parameters import as_weights
 from acegen.fitting.partial import load_partial, save_partial
 from acegen.fitting.prior import parameter_prior
 from acegen.fitting.reference import Reference, reference_energies
+from acegen.fitting.repeated import repeated
 from acegen.fitting.rows import Factors, Finding, Report, blocks, stream
 from acegen.fitting.settings import Settings, make_settings
 from acegen.fitting.solvers import Solution, members, solve
@@ -120,6 +122,8 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     gamma = parameter_prior(spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
     warnings = suspicions(labelled.train, spec.elements)
+    warnings += repeated(labelled.train, labelled.test)
+    warnings += disagreeing(labelled.train, spec)
     warnings += contradicted(labelled.train, spec, task.reference)
     warnings += unit_mistakes(model, labelled.train, factors, gamma)
     warnings += undecided(solution.effective, model.n_parameters)
@@ -134,6 +138,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     compared = {"train": compare(model, labelled.train, task.reference)}
     if labelled.test:
         compared[labelled.test_name] = compare(model, labelled.test, task.reference)
+    warnings += [text for ones in compared.values() for text in contradicted_forces(ones)]
     return Fitted(
         source=task.source,
         weights=weights,

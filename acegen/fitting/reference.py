@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,16 +87,22 @@ def reference_energies(
 
 
 def isolated_energies(structures: Sequence[Structure], spec: BasisSpec) -> dict[str, float]:
-    """Energies of single atoms that see no image of themselves."""
-    cutoff = max(bond.cutoff for row in spec.bonds for bond in row)
+    """Energies of single atoms that see no image of themselves; of several the first."""
     found: dict[str, float] = {}
+    for symbol, structure in isolated_atoms(structures, spec):
+        if structure.energy is not None:
+            found.setdefault(symbol, structure.energy)
+    return found
+
+
+def isolated_atoms(structures: Sequence[Structure], spec: BasisSpec) -> Iterator[tuple[str, Structure]]:
+    """Symbols and structures of single atoms with an energy that see no image of themselves."""
+    cutoff = max(bond.cutoff for row in spec.bonds for bond in row)
     for structure in structures:
         if structure.n_atoms == 1 and structure.energy is not None:
             graph = GraphBatch.from_atoms(structure.atoms, cutoff, species=spec.elements)
-            symbol = structure.atoms.get_chemical_symbols()[0]  # type: ignore[no-untyped-call]
             if graph.n_edges == 0:
-                found.setdefault(symbol, structure.energy)
-    return found
+                yield structure.atoms.get_chemical_symbols()[0], structure  # type: ignore[no-untyped-call]
 
 
 def _least_squares(

@@ -1,0 +1,119 @@
+"""Slips in single structures are told with file and frame, and good structures are not accused of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase
+import numpy as np
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from fits import COPPER, emt_labelled
+
+import acegen
+from acegen.fitting.checks import disagreeing, suspicions
+from acegen.fitting.keys import label_structures
+from acegen.fitting.repeated import repeated
+from acegen.fitting.settings import Keys
+from acegen.fitting.structures import Structure, read_frames
+from acegen.spec.read import read_spec
+
+
+def changed(atoms: ase.Atoms, **results: object) -> ase.Atoms:
+    """The structure with some labels replaced."""
+    copy = atoms.copy()
+    copy.calc = SinglePointCalculator(copy, **{**atoms.calc.results, **results})
+    return copy
+
+
+def structures(frames: list[ase.Atoms], name: str = "train") -> list[Structure]:
+    return label_structures(read_frames(frames, name), Keys())[0]
+
+
+@pytest.fixture(scope="module")
+def copper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slips") / "cu.yaml"
+    path.write_text(COPPER)
+    return path
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[ase.Atoms]:
+    return [emt_labelled(k, "Cu4") for k in range(24)]
+
+
+def test_a_file_given_twice_and_tested_on_is_told(frames: list[ase.Atoms], tmp_path: Path) -> None:
+    path = tmp_path / "t.xyz"
+    write(path, frames[:4])
+    train = label_structures(read_frames([path, path], "train"), Keys())[0]
+    test = label_structures(read_frames(path, "test"), Keys())[0]
+    first, second = repeated(train, test)
+    assert (
+        first == f"{path}: frame 0: the structure of {path}: frame 0: 4 of 8 training structures repeat an earlier one"
+    )
+    assert second.startswith(f"{path}: frame 0: the structure of {path}: frame 0: 4 of 4 test structures are among")
+    assert repeated(train[:4], []) == []
+
+
+def test_a_structure_with_two_labels_is_told_and_boxes_of_molecules_mean_nothing(frames: list[ase.Atoms]) -> None:
+    (text,) = repeated(structures([*frames[:4], frames[1], changed(frames[2], energy=7.0)]), structures(frames[4:]))
+    assert text == (
+        "train: frame 5: the structure of train: frame 2, with other labels: 2 of 6 training structures repeat an "
+        "earlier one"
+    )
+    pair = ase.Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.5]], info={"energy": 1.0})
+    boxed = ase.Atoms("Cu2", positions=pair.positions, cell=[9.0] * 3, info={"energy": 1.0})
+    assert repeated(structures([pair]), structures([boxed]))
+    boxed.pbc = True
+    assert not repeated(structures([pair]), structures([boxed]))
+
+
+def test_isolated_atoms_that_disagree_are_both_named(copper: Path) -> None:
+    alone = [ase.Atoms("Cu", cell=[20.0] * 3, info={"energy": energy}) for energy in (-0.8, -0.8, -3.0)]
+    (text,) = disagreeing(structures(alone), read_spec(copper))
+    assert text == (
+        "train: frame 2: an isolated atom of Cu with -3 eV, but train: frame 0 has one with -0.8 eV: "
+        "the first one counts"
+    )
+    assert disagreeing(structures(alone[:2]), read_spec(copper)) == []
+
+
+@pytest.mark.parametrize("shift", [0.0, -3.0, 200.0])
+def test_energies_per_atom_are_told(frames: list[ase.Atoms], shift: float) -> None:
+    whole, shares = [], []
+    for k, atoms in enumerate(frames[:8]):
+        cell = atoms.copy() * (1, 1, 1 + k % 3)
+        energy = (atoms.calc.results["energy"] / 4 + shift) * len(cell)
+        for out, value in ((whole, energy), (shares, energy / len(cell))):
+            out.append(cell.copy())
+            out[-1].info["energy"] = value
+    assert suspicions(structures(whole), ("Cu",)) == []
+    if shift:
+        (text,) = suspicions(structures(shares), ("Cu",))
+        assert text.startswith("train: the energies do not grow with the number of atoms, 4 to 12: are they per atom")
+
+
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        (lambda forces: -forces, "are they of the wrong sign?"),
+        (lambda forces: np.roll(forces, 1, axis=0), "of another structure, sign or order of the atoms?"),
+    ],
+)
+@pytest.mark.parametrize("tested", [False, True])
+def test_forces_of_one_structure_that_are_wrong_are_told(
+    copper: Path, frames: list[ase.Atoms], slip: object, words: str, tested: bool
+) -> None:
+    own = list(frames)
+    own[17] = changed(own[17], forces=slip(own[17].calc.results["forces"]))  # type: ignore[operator]
+    if tested:
+        found, place = acegen.fit(copper, own[:12], own[12:], active_set=False, committee=0), "test: frame 5: "
+    else:
+        found, place = acegen.fit(copper, own, active_set=False, committee=0), "train: frame 17: "
+    (text,) = [text for text in found.warnings if "forces" in text]
+    assert text.startswith(f"{place}its forces are ") and text.endswith(words)
+
+
+def test_good_forces_are_not_accused(copper: Path, frames: list[ase.Atoms]) -> None:
+    assert acegen.fit(copper, frames[:16], frames[16:], active_set=False, committee=0).warnings == ()
