@@ -83,7 +83,7 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
     _checked("products", products, PRODUCTS)
     chosen = _checked("precision", precision or source.precision, PRECISIONS)
     potential = scale_radials(source.potential)
-    if chosen == "float32" and not potential.replaceable:
+    if chosen == "float32":
         potential = fold_order_one(potential)
     programs = lower(potential, form)
     target = Target(precision=chosen, form=form, products=products, series=True)

@@ -110,6 +110,8 @@ def _weights(source: Input, plan: Plan, kept: Mapping[str, np.ndarray]) -> bytes
             "fold_indices": plan.fold_indices.astype(np.int64),
             "fold_values": plan.fold_values.astype(float),
         }
+        if plan.fold_offset.any():
+            arrays["fold_offset"] = plan.fold_offset.astype(float)
     arrays |= kept
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -31,6 +31,7 @@ class _Collected:
     embeddings: dict[Section, int] = field(default_factory=dict)
     folds: list[CsrRows] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
+    offsets: list[np.ndarray] = field(default_factory=list)
     known: dict[bytes, int] = field(default_factory=dict)
     first_weight: int = 0
     first_coefficient: int = 0
@@ -44,7 +45,11 @@ class _Collected:
         if key not in self.known:
             self.known[key] = len(self.shapes)
             shape, coefficient_map = shape_plan(
-                program, len(self.shapes), target, component_labels(program, centre, potential.species)
+                program,
+                len(self.shapes),
+                target,
+                component_labels(program, centre, potential.species),
+                potential.replaceable,
             )
             self.shapes.append(shape)
             self.maps.append(coefficient_map)
@@ -58,7 +63,9 @@ class _Collected:
             fold = _joined(fold, more)
             n_coefficients += len(more[0]) - 1
         self.folds.append(fold)
-        self.values.append(_apply(fold, centre.weights.ravel(), self.first_weight))
+        held = _held_in_tables(centre, program, potential.replaceable)
+        self.offsets.append(-_apply(fold, held, self.first_weight))
+        self.values.append(_apply(fold, centre.weights.ravel() - held, self.first_weight))
         chosen = []
         for exponent in centre.embedding.exponents:
             code = embedding_code(centre.embedding.kind, exponent)
@@ -112,6 +119,7 @@ def make_plan(
         fold_indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         fold_indices=np.concatenate([fold[1] for fold in found.folds]),
         fold_values=np.concatenate([fold[2] for fold in found.folds]),
+        fold_offset=np.concatenate(found.offsets) + 0.0,
         n_basis=max(len(centre.functions) for centre in potential.centres),
         max_components=max(shape.n_components for shape in shapes),
         max_densities=max(shape.n_densities for shape in shapes),
@@ -150,6 +158,18 @@ def _weight_fold(program: Program, coefficient_map: CoefficientMap, first_weight
     position = fold.indptr[entry[owner]] + np.arange(len(owner)) - indptr[owner]
     indices = fold.indices[position] * program.n_densities + coefficient_map.density[owner] + first_weight
     return indptr, indices, fold.values[position] * coefficient_map.factor[owner]
+
+
+def _held_in_tables(centre: Centre, program: Program, replaceable: bool) -> np.ndarray:
+    """Flattened weights [n_functions * n_densities] that tables hold already where weights may change, else 0.
+
+    Coefficients are then those of the difference: float32 has no large order-1 terms to cancel near these weights.
+    """
+    held = np.zeros(centre.weights.shape)
+    if replaceable and program.folded:
+        rows = [f for f, function in enumerate(centre.functions) if len(function.channels) == 1]
+        held[rows] = centre.weights[rows]
+    return held.ravel()
 
 
 def _joined(one: CsrRows, other: CsrRows) -> CsrRows:

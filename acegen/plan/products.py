@@ -67,15 +67,14 @@ def _row_lists(chunks: list[tuple[int, int, int, int]]) -> dict[int, dict[int, l
 
 
 def shape_plan(
-    program: Program, index: int, target: Target, labels: dict[int, str]
+    program: Program, index: int, target: Target, labels: dict[int, str], replaceable: bool = False
 ) -> tuple[ShapePlan, CoefficientMap]:
     """Lay out one product stage; the coefficient map lists linear coefficients first, then the bilinear ones."""
     loop = target.products == "tiled" or (
         target.products == "auto" and product_operations(program) > target.unroll_limit
     )
     n_linear, p = len(program.linear), program.n_densities
-    # folded order-1 functions need no coefficients: only what comes after them (flat form) keeps its own
-    kept = [o for o, at in enumerate(program.linear.tolist()) if not program.folded or at >= program.n_leaves]
+    kept = _kept(program, replaceable)
     entry = np.repeat(np.array(kept, np.int64), p)
     density = np.tile(np.arange(p), len(kept))
     factor = np.ones(len(kept) * p)
@@ -123,6 +122,16 @@ def shape_plan(
         unwritten=_unwritten(program),
     )
     return plan, coefficient_map
+
+
+def _kept(program: Program, replaceable: bool) -> list[int]:
+    """Linear components that keep coefficients.
+
+    Folded order-1 functions need none, only what comes after them (flat form); where weights are replaceable theirs
+    are those of what the weights change by.
+    """
+    every = replaceable or not program.folded
+    return [o for o, at in enumerate(program.linear.tolist()) if every or at >= program.n_leaves]
 
 
 def _unwritten(program: Program) -> tuple[tuple[int, int], ...]:

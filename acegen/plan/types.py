@@ -290,6 +290,7 @@ class Plan:
     fold_indptr: np.ndarray  # weights -> coefficients
     fold_indices: np.ndarray
     fold_values: np.ndarray
+    fold_offset: np.ndarray  # [n_coefficients], added: minus what a table of order-1 parts holds already
     n_basis: int
     max_components: int
     max_densities: int

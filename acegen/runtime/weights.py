@@ -17,11 +17,15 @@ from acegen.runtime.arrays import FloatArray, any_array, float_array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldMap:
-    """Sparse rows: coefficients[k] = sum of values[q] * weights[indices[q]] over indptr[k] <= q < indptr[k+1]."""
+    """Sparse rows: coefficients[k] = offset[k] + sum of values[q] * weights[indices[q]], indptr[k] <= q < indptr[k+1].
+
+    The offset takes off what a single-precision kernel holds in tables: coefficients are then those of a difference.
+    """
 
     indptr: npt.NDArray[np.int64]  # [n_coefficients+1]
     indices: npt.NDArray[np.int64]  # into the weights of all species, flattened one after the other
     values: FloatArray
+    offset: FloatArray | None = None  # [n_coefficients]; None: zeros
 
     def apply(self, weights: FloatArray) -> FloatArray:
         """Kernel coefficients [n_coefficients] of flat weights."""
@@ -29,7 +33,7 @@ class FoldMap:
         terms = np.append(self.values * weights[self.indices], 0.0)
         folded = np.add.reduceat(terms, self.indptr[:-1]) if len(self.indptr) > 1 else np.zeros(0)
         folded[np.diff(self.indptr) == 0] = 0.0
-        return folded
+        return folded if self.offset is None else folded + self.offset
 
 
 def kept_weights(folder: Path, manifest: Manifest) -> tuple[tuple[FloatArray, ...] | None, FoldMap | None]:
@@ -54,11 +58,14 @@ def read_weights(path: Path, n_species: int, n_coefficients: int) -> tuple[tuple
                 archive["fold_indptr"].astype(np.int64),
                 archive["fold_indices"].astype(np.int64),
                 archive["fold_values"].astype(np.float64),
+                archive["fold_offset"].astype(np.float64) if "fold_offset" in archive else None,
             )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise LoadError(f"{path}: cannot read the weights ({error})") from error
     if len(fold.indptr) != n_coefficients + 1:
         raise LoadError(f"{path}: fold_indptr has {len(fold.indptr)} entries, expected {n_coefficients + 1}")
+    if fold.offset is not None and fold.offset.shape != (n_coefficients,):
+        raise LoadError(f"{path}: fold_offset has shape {fold.offset.shape}, expected {(n_coefficients,)}")
     return weights, fold
 
 
