@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
+import acegen
 from acegen.cli.main import main
-from acegen.cli.verify_checks import Check, worst_of
+from acegen.cli.verify_checks import Check, Subject, worst_of
 from acegen.cli.verify_derivatives import _extrapolated, _halved
+from acegen.cli.verify_invariance import invariance
 from acegen.cli.verify_structures import at_cutoff, made_structures, rotation
+from acegen.runtime.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +179,44 @@ def test_structures_are_reproducible_and_apart_from_cutoffs() -> None:
     np.testing.assert_allclose(np.linalg.norm(trio.positions[1] - trio.positions[0]), 5.5 * (1 - 1e-3), rtol=1e-14)
     np.testing.assert_allclose(rotation(3) @ rotation(3).T, np.eye(3), atol=1e-15)
     np.testing.assert_allclose(np.linalg.det(rotation(4)), 1.0, rtol=1e-14)
+
+
+def _subject(spec: Path, text: str, folder: Path) -> Subject:
+    path = folder / "own.yaml"
+    wider = spec.read_text(encoding="utf-8").replace("degree: 6", "degree: 12").replace("Si: -158.5", text)
+    path.write_text(wider + "weights_replaceable: true\n", encoding="utf-8")
+    model = acegen.load(path)
+    return Subject(model, folder, made_structures(model.cutoffs), folder)
+
+
+def test_rounding_of_terms_that_cancel_is_no_fault(spec: Path, tmp_path: Path) -> None:
+    """Terms of 1e5 eV that leave 1 eV, as fits give: their rounding passes, 1e-12 of them is still an error."""
+    subject = _subject(spec, "Si: 0.0", tmp_path)
+    model = subject.model
+    idle = np.linalg.svd(subject.base.basis)[2][-1]  # weights that add nothing to any energy of these structures
+    model.weights = [model.weights[0] + 3e4 * idle[:, None]]
+    subject = dataclasses.replace(subject, model=model)
+    sums = np.abs(subject.base.basis) @ np.abs(model.weights[0][:, 0])
+    np.testing.assert_allclose(subject.cancelling_energy, sums.max(), rtol=1e-14)
+    binding = np.abs(subject.base.energies).max()
+    assert subject.cancelling_energy > 1e4 * max(1.0, binding)
+    checks = invariance(subject)
+    assert not any(check.failed for check in checks)
+    energies = [check.measured for check in checks if check.name.endswith("site energies")]
+    assert max(energies) * subject.largest_energy > 1e-12 * max(1.0, binding)  # which is what the limit was
+    off = subject.base.energies + 1e-12 * subject.cancelling_energy
+    assert subject.energy_error(off, subject.base.energies) > 1e-12
+
+
+def test_reference_energies_hide_no_error_of_single_precision(spec: Path, tmp_path: Path) -> None:
+    """An error of 1e-4 of the energies without E0 shows, however large E0 is."""
+    subject = _subject(spec, "Si: -7874.9", tmp_path)
+    base = subject.base
+    first, energies = subject.base_graph.first_atom, base.energies + 7874.9
+    np.testing.assert_allclose(base.energies - subject.lone_energies[0], energies, rtol=0, atol=1e-11)
+    off = np.array([1e-4 * energies[a:b].sum() for a, b in itertools.pairwise(first)])
+    energy, forces = subject.single_precision(Evaluation({"energy": base.energy + off, "forces": base.forces}))
+    per_atom = np.abs(np.array([energies[a:b].mean() for a, b in itertools.pairwise(first)]))
+    expected = (1e-4 * per_atom / np.maximum(1.0, per_atom)).max()
+    np.testing.assert_allclose(energy.measured, expected, rtol=1e-6)
+    assert energy.verdict == "beyond" and forces.measured == 0.0

@@ -142,7 +142,7 @@ def _text(subject: Subject, checks: list[Check]) -> str:
     return (
         table(head, rows)
         + f"\n\n{subject.model.name}: {end} ({len(subject.structures)} structures, {n_atoms} atoms; "
-        + "errors relative to the largest site energy, force, virial, and value of each B)"
+        + "errors relative to the largest site energy without E0, force, virial, and value of each B)"
     )
 
 

@@ -96,15 +96,34 @@ class Subject:
         return max(largest(self.base.virial), 1e-3)
 
     @cached_property
+    def lone_energies(self) -> FloatArray:
+        """[n_species] eV: of an atom without neighbours, the reference energy."""
+        alone = [lone_atom(a) for a in range(len(self.model.species))]
+        return self.model.evaluate(self.graph(alone), "energies").energies
+
+    @cached_property
     def largest_energy(self) -> float:
         """eV, the scale of all errors of site energies: the largest without reference energies, at least 1 eV.
 
-        Reference energies of 1e5 eV leave 1e-11 eV of rounding in every site energy, hence the part of them.
+        Reference energies of 1e5 eV leave 1e-11 eV of rounding in every site energy, hence the part of them. Fitted
+        weights may leave 5 eV of terms of 1e5 eV: their rounding stays too, some 1e-15 of the terms.
         """
-        alone = [lone_atom(a) for a in range(len(self.model.species))]
-        lone = self.model.evaluate(self.graph(alone), "energies").energies
-        binding = self.base.energies - lone[self.base_graph.species]
-        return max(1.0, largest(binding), 1e-3 * largest(lone))
+        binding = self.base.energies - self.lone_energies[self.base_graph.species]
+        return max(1.0, largest(binding), 1e-3 * largest(self.lone_energies), 1e-2 * self.cancelling_energy)
+
+    @cached_property
+    def cancelling_energy(self) -> float:
+        """eV, the largest sum of |w B| of one atom, whose terms a linear energy adds up; 0 where w is not known."""
+        manifest, species = self.model.manifest, self.base_graph.species
+        if self.compiled is not None and manifest.design is not None:
+            weights = [centre.weights for centre in self.compiled.source.exact.centres]
+        elif manifest.linear:
+            weights = [*self.model.weights]
+        else:
+            return 0.0
+        rows = np.abs(self.base.basis)
+        sums = [(rows[species == a, : len(w)] @ np.abs(w)).sum(axis=1) for a, w in enumerate(weights)]
+        return worst_of(largest(each) for each in sums)
 
     def energy_error(self, found: FloatArray, expected: FloatArray) -> float:
         """Largest error of site energies relative to `largest_energy`."""
@@ -123,8 +142,10 @@ class Subject:
 
     def single_precision(self, out: Evaluation) -> list[Check]:
         """Energy and forces of a kernel in float32 against those in float64."""
-        sizes = np.diff(self.base_graph.first_atom)
-        per_atom = self.base.energy / sizes
+        first = self.base_graph.first_atom
+        sizes = np.diff(first)
+        lone = self.lone_energies[self.base_graph.species]  # added in double: they would hide the errors
+        per_atom = (self.base.energy - [lone[a:b].sum() for a, b in pairwise(first)]) / sizes
         energies = largest((out.energy - self.base.energy) / sizes / np.maximum(1.0, np.abs(per_atom)))
         forces = self.force_error(out.forces, self.base.forces)
         # Embeddings that are sharp near zero density need float64: no fault where float64 is what was asked for.
