@@ -64,8 +64,19 @@ def _n_monomials(subject: Subject) -> int:
 
 
 def float32(subject: Subject) -> list[Check]:
-    """The same C source in single precision, with energies and virials added up in double."""
-    model = _built(subject.folder, subject.model.manifest, "float", subject.scratch)
+    """The kernel that loading in single precision gives; of a bundle, its C source in single precision."""
+    folder, manifest = subject.folder, subject.model.manifest
+    if subject.source is not None:
+        from acegen.compiler import compile_plan
+        from acegen.emit.render import render_c
+
+        plan = compile_plan(subject.source, "float32", subject.options["form"], subject.options["products"])[1]
+        folder = subject.scratch / "float32"
+        folder.mkdir()
+        for file in render_c(plan):
+            (folder / file.path).write_text(file.text, encoding="utf-8")
+        manifest = replace(manifest, n_coefficients=len(plan.coefficients))
+    model = _built(folder, manifest, "float", subject.scratch)
     return subject.single_precision(model.evaluate(subject.base_graph, ("energy", "forces")))
 
 
