@@ -167,3 +167,47 @@ def test_edges_that_are_not_finite_are_told_with_their_structure(name):
         values[row, 1] = np.nan
         with pytest.raises(InputError, match=f"structure 1: {name} not finite; its atoms 0 and 1 are 0 angstrom apart"):
             check_finite(graph, {name: values})
+
+
+def test_moves_beyond_the_skin_are_refused():
+    """Half the skin may be used up, counted from where the neighbours were searched and without common motion."""
+    atoms = [Atoms("Cu2", [[0, 0, 0], [2.5, 0, 0]]), Atoms("Cu", cell=[3, 3, 3], pbc=True)]
+    graph = GraphBatch.from_atoms(atoms, 4.0, skin=0.4, species=SPECIES)
+    step = np.array([[0.15, 0, 0], [-0.15, 0, 0], [0, 0, 0]])
+    moved = graph.with_positions(graph.positions + step)
+    apart = np.array([[5.0, 0, 0], [5.0, 0, 0], [-7.0, 0, 0]])  # structures do not see each other
+    np.testing.assert_array_equal(graph.with_positions(graph.positions + apart).edge_to, graph.edge_to)
+    with pytest.raises(
+        InputError, match=r"atoms of structure 0 moved up to 0\.3 angstrom since .* skin of 0\.4 .* 0\.2;"
+    ):
+        moved.with_positions(moved.positions + step)
+    moved.with_positions(graph.positions - step)
+    assert moved.moved(moved.positions + step).n_edges == graph.n_edges
+    graph.with_positions(graph.positions, 1.05 * graph.cells)
+    with pytest.raises(InputError, match=r"atoms of structure 1 moved up to 0 angstrom and its cell shrank to 0\.9 "):
+        graph.with_positions(graph.positions, 0.9 * graph.cells)
+    bare = GraphBatch.from_atoms(atoms, 4.0, species=SPECIES)
+    assert bare.with_positions(bare.positions + 9.0 * step).n_edges == bare.n_edges  # no skin: the caller knows
+
+
+def test_a_slab_may_be_strained_within_its_skin():
+    """Cell vectors that are not periodic move nothing; those that are carry the atoms along."""
+    slab = Atoms("Cu", cell=[3, 3, 10], pbc=[True, True, False])
+    graph = GraphBatch.from_atoms(slab, 4.0, skin=0.2, species=SPECIES)
+    graph.with_positions(graph.positions, np.diag([3.0, 3.0, 1.0]))
+    graph.with_positions(graph.positions, np.diag([3.0, 2.9, 10.0]))
+    with pytest.raises(InputError, match=r"atoms moved up to 0 angstrom and its cell shrank to 0\.9333"):
+        graph.with_positions(graph.positions, np.diag([3.0, 2.8, 10.0]))
+
+
+def test_cell_multiples_as_floats_are_refused():
+    """ASE's S in floats would be read as angstrom; lattice vectors in floats are what they say."""
+    pair = {"species": [0], "positions": [[0, 0, 0]], "edge_from": [0, 0], "edge_to": [0, 0], "cells": np.eye(3) * 4}
+    multiples = np.array([[1, 0, 0], [-1, 0, 0]])
+    right = GraphBatch.from_arrays(**pair, shifts=multiples)
+    for same in (4.0 * multiples, np.float32(4.0) * multiples.astype(np.float32)):
+        np.testing.assert_array_equal(GraphBatch.from_arrays(**pair, shifts=same).shifts, right.shifts)
+    with pytest.raises(
+        InputError, match=r"shifts: floats are Cartesian .* \[1\.0, 0\.0, 0\.0\] of edge 0, which is no"
+    ):
+        GraphBatch.from_arrays(**pair, shifts=multiples.astype(float))

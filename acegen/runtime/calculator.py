@@ -105,7 +105,7 @@ class AceCalculator(Calculator):
             and self._complete(last, atoms)
         ):
             if not np.array_equal(last.cells[0], atoms.cell.array):
-                return last.with_positions(atoms.positions, atoms.cell.array)
+                return last.moved(atoms.positions, atoms.cell.array)  # checked by _complete
             return last.replaced(positions=np.array(atoms.positions, np.float64, order="C"))
         self._graph = GraphBatch.from_atoms(atoms, self.model, self.skin)
         self._numbers = atoms.numbers.copy()

@@ -175,11 +175,28 @@ def _shifts(given: ArraysIn, systems: Int32Array, cells: FloatArray, n_edges: in
         return None
     kind = any_array("shifts", given.shifts).dtype.kind
     if kind == "f":
-        return share_vectors(float_array("shifts", given.shifts, (n_edges, 3), "angstrom"), systems)
+        vectors = float_array("shifts", given.shifts, (n_edges, 3), "angstrom")
+        if given.cells is not None:
+            _check_cartesian(vectors, systems, cells)
+        return share_vectors(vectors, systems)
     multiples = int32_array("shifts", given.shifts, (n_edges, 3))
     if given.cells is None and multiples.any():
         raise InputError("shifts: integers are multiples of the cell vectors, expected cells with them")
     return share_multiples(multiples, systems, cells)
+
+
+def _check_cartesian(vectors: FloatArray, systems: Int32Array, cells: FloatArray) -> None:
+    """Refuse floats that are all whole numbers but no lattice vectors: cell multiples of the wrong dtype."""
+    if (vectors != np.rint(vectors)).any():
+        return
+    multiples = np.rint(np.einsum("ea,eab->eb", vectors, np.linalg.pinv(cells)[systems]))
+    apart = np.abs(np.einsum("ea,eab->eb", multiples, cells[systems]) - vectors).max(axis=1, initial=0.0)
+    if (apart > 1e-3).any():
+        e = int(np.flatnonzero(apart > 1e-3)[0])
+        raise InputError(
+            f"shifts: floats are Cartesian (angstrom) and integers multiples of the cell vectors; found whole numbers "
+            f"as floats, {vectors[e].tolist()} of edge {e}, which is no lattice vector; expected integers for multiples"
+        )
 
 
 def _check_no_self_edge(centres: Int32Array, edge_to: Int32Array, shifts: Shifts | None) -> None:

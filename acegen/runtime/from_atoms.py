@@ -46,6 +46,8 @@ def graph_from_atoms(
         pbc=batch.pbc,
         cutoff=reach,
         symbols=symbols,
+        skin=float(skin),
+        listed=(batch.positions, batch.cells) if skin > 0.0 else None,
         **shift_fields(found.shifts),
     )
 

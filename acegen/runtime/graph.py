@@ -54,6 +54,8 @@ class GraphBatch:
     shift_system: Int32Array | None = None  # [n_shifts]
     cutoff: float | None = None  # the edges are complete up to here, when that is known
     symbols: tuple[str, ...] | None = None  # meaning of the species indices, when that is known
+    skin: float = 0.0  # angstrom of `cutoff` that atoms may use up by moving; 0: moves are not checked
+    listed: tuple[FloatArray, FloatArray] | None = None  # positions and cells the edges were searched at
     prepared: dict[str, Any] = field(default_factory=dict, repr=False)  # pointers for the kernel, made once
 
     def __post_init__(self) -> None:
@@ -117,7 +119,8 @@ class GraphBatch:
             first_edge: [n_atoms+1] offsets, for edges sorted by centre.
             positions: [n_atoms, 3] angstrom; or instead
             edge_vectors: [n_edges, 3] r_ij in angstrom.
-            shifts: [n_edges, 3] integers: multiples of the cell vectors (needs cells); floats: angstrom.
+            shifts: [n_edges, 3] integers: multiples of the cell vectors (needs cells); floats: angstrom. With cells,
+                floats that are all whole numbers and no lattice vectors are refused: they are mistaken multiples.
             cells: [n_systems, 3, 3] or [3, 3] angstrom, rows are cell vectors.
             pbc: [n_systems, 3], [3] or one bool; default: periodic where cells are given and not zero.
             first_atom: [n_systems+1] offsets; or instead
@@ -151,8 +154,18 @@ class GraphBatch:
     def with_positions(self, positions: npt.ArrayLike, cells: npt.ArrayLike | None = None) -> GraphBatch:
         """The same edges at new positions [n_atoms, 3] (and cells [n_systems, 3, 3]); nothing is searched.
 
-        The caller sees to it that no atom pair has come into the cutoff that is not an edge.
+        A graph with a skin refuses moves by more than half of it, after which pairs within the cutoff may be missing
+        from the edges. Without one (or made of arrays) the caller sees to it that none is missing.
         """
+        moved = self.moved(positions, cells)
+        if self.listed is not None:
+            from acegen.runtime.skin import check_within_skin
+
+            check_within_skin(moved)
+        return moved
+
+    def moved(self, positions: npt.ArrayLike, cells: npt.ArrayLike | None = None) -> GraphBatch:
+        """As `with_positions`, the skin not checked."""
         if self.positions is None:
             raise InputError("positions: this graph was made of edge_vectors, make a new one")
         moved = float_array("positions", positions, (self.n_atoms, 3), "angstrom")
