@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from acegen.errors import AcegenError, InputError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @contextlib.contextmanager
@@ -19,11 +22,11 @@ def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iter
     Devices and pipes are written to as they are.
 
     Raises:
-        `complaint`: the folder is missing or cannot be written, or `path` is a folder.
+        `complaint`: the folder is missing or cannot be written, `path` is a folder, or the disk is full.
     """
     check_place(path, complaint)
     if _is_device(path):
-        with open(path, "wb") as file:
+        with _named(path, complaint), open(path, "wb") as file:
             yield file
         return
     try:
@@ -31,7 +34,7 @@ def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iter
     except OSError as error:
         raise complaint(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _named(path, complaint), os.fdopen(handle, "wb") as file:
             yield file
         mask = os.umask(0)
         os.umask(mask)
@@ -40,6 +43,17 @@ def written_aside(path: Path, complaint: type[AcegenError] = InputError) -> Iter
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(aside)
+        raise
+
+
+@contextlib.contextmanager
+def _named(path: Path, complaint: type[AcegenError]) -> Iterator[None]:
+    """The system names no file when it has no room for what is written: do so."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _NO_ROOM:
+            raise complaint(f"{path}: cannot be written ({error.strerror})") from error
         raise
 
 

@@ -8,6 +8,8 @@ from typing import IO
 from acegen.errors import InputError
 
 _LONGEST = 20  # characters of a number of atoms
+_BEGINNING = 1024  # bytes that show whether a file is text
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 
 
 def count_frames(path: Path) -> int:
@@ -19,6 +21,8 @@ def count_frames(path: Path) -> int:
     n_frames = n_lines = 0
     try:
         with open(path, "rb") as file:
+            _check_text(path, file.read(_BEGINNING))
+            file.seek(0)
             while (head := file.readline()).strip():
                 n_lines += 1
                 if head.lstrip().startswith(b"VEC"):  # a cell vector after the atoms
@@ -44,6 +48,21 @@ def count_frames(path: Path) -> int:
     return n_frames
 
 
+def _check_text(path: Path, beginning: bytes) -> None:
+    """Refuse what is no text, without showing it."""
+    for magic, name in _COMPRESSED.items():
+        if beginning.startswith(magic):
+            raise InputError(f"{path}: is compressed ({name}), expected extended XYZ as plain text")
+    if b"\0" in beginning:
+        raise InputError(f"{path}: is no text, expected extended XYZ")
+
+
+def printable(text: str, most: int = 200) -> str:
+    """One line of at most so many characters that a terminal can show."""
+    shown = "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
 def _check_rest(path: Path, file: IO[bytes], blank: int) -> None:
     """Only blank lines may follow the blank line of that number."""
     for line, text in enumerate(file, blank + 1):
@@ -55,4 +74,4 @@ def _check_rest(path: Path, file: IO[bytes], blank: int) -> None:
 
 
 def _shown(line: bytes) -> str:
-    return repr(line.strip()[:40].decode(errors="replace"))
+    return repr(printable(line.strip()[:40].decode(errors="replace").replace("\ufffd", "?")))

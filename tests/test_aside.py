@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -27,6 +28,21 @@ def test_a_file_appears_whole_or_stays_as_it_was(tmp_path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, number: int) -> None:
+    """Where it shows at once and where it shows when the last bytes are written; other errors stay what they are."""
+    path = tmp_path / "file"
+    with pytest.raises(InputError, match=rf"file: cannot be written \({os.strerror(number)}\)"), written_aside(path):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(OSError, match="No such file"), written_aside(path):
+        (tmp_path / "none").read_bytes()
+    assert os.listdir(tmp_path) == []
+    if os.path.exists("/dev/full"):
+        with pytest.raises(InputError, match="/dev/full: cannot be written"), written_aside(Path("/dev/full")) as file:
+            file.write(b"some")
+            file.flush()
 
 
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:

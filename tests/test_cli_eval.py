@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,10 @@ def test_errors_name_file_and_frame(
     assert text == f"acegen: {path}: frame 6: atom 1 is Ge, expected one of Si\n"
     write(path, [given[0], Atoms("Si", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 1]], pbc=True)], format="extxyz")
     assert f"{path}: frame 1: the periodic cell vectors are linearly dependent" in _fails(capsys, spec, path, "-o", out)
+    on_top = Atoms("Si2", positions=[[0, 0, 0], [0, 0, 0]])
+    write(path, [*given, on_top], format="extxyz")
+    text = _fails(capsys, spec, path, "-o", out, "--batch", "4")
+    assert f"{path}: frame 6: energy not finite; its atoms 0 and 1 are 0 angstrom apart" in text
     write(path, given, format="extxyz")
     text = _fails(capsys, spec, path, "-o", out, "--properties", "energy,stress")
     assert f"{path}: frame 4: stress needs a cell that is periodic in three directions" in text
@@ -144,6 +149,14 @@ def test_errors_of_the_file(spec: Path, tmp_path: Path, capsys: pytest.CaptureFi
         "1\n\nSi 0 zero 0\n": "frame 0: not extended XYZ that ASE reads",
         "1\n\nQq 0 0 0\n": "frame 0: not extended XYZ that ASE reads",
     }
+    for raw, message in {
+        gzip.compress(b"1\n\nSi 0 0 0\n"): "is compressed (gzip), expected extended XYZ as plain text",
+        bytes(range(1, 256)) + b"\0": "is no text, expected extended XYZ",
+        bytes([0xF5, 0x1B, 0x41]) * 20: "frame 0: line 1: expected the number of atoms, found '??A",
+    }.items():
+        path.write_bytes(raw)
+        text = _fails(capsys, spec, path, "-o", out)
+        assert f"acegen: {path}: {message}" in text and text.isascii() and text[:-1].isprintable()
     for content, message in cases.items():
         path.write_text(content, encoding="utf-8")
         assert f"acegen: {path}: {message}" in _fails(capsys, spec, path, "-o", out)

@@ -88,6 +88,8 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
         (["nothing.yaml", "train.xyz", "-o", "m"], "nothing.yaml: expected a basis specification, found nothing"),
         (["argon.yaml", "nothing.xyz", "-o", "m"], "nothing.xyz: expected a file of structures"),
         (["argon.yaml", "train.xyz", "-o", "none/m"], "there is no folder none"),
+        (["argon.yaml", "train.xyz", "-o", "m.xyz"], "m.xyz: expected the name of a model to write, such as m, found"),
+        ([".", "train.xyz", "-o", "m"], ".: expected a basis specification (.yaml), found a folder"),
         (["argon.yaml", "train.xyz", "-o", "m", "--plot", "m.pdf"], "--plot: m.pdf: expected the name of an .svg"),
         (
             ["argon.yaml", "train.xyz", "-o", "m", "--plot", "none/m.svg"],

@@ -163,6 +163,12 @@ def on_top() -> ase.Atoms:
     return atoms
 
 
+def lost() -> ase.Atoms:
+    atoms = spoiled()
+    atoms.positions[3, 0] = 1e9
+    return atoms
+
+
 def displaced() -> ase.Atoms:
     atoms = spoiled()
     atoms.positions[0, 1] = np.nan
@@ -174,6 +180,7 @@ def displaced() -> ase.Atoms:
     [
         (on_top(), r"set.xyz: frame 1: atoms 1 and 2 are closer than 0.1 angstrom"),
         (displaced(), r"set.xyz: frame 1: positions: expected finite lengths"),
+        (lost(), r"set.xyz: frame 1: atom 3 at \[.*1000000000.0.*\] is 2.77e\+08 periodic boxes away.*wrap it"),
         (spoiled(numbers=[29, 29, 79, 29]), r"set.xyz: frame 1: atom 2 is Au, the specification has Cu"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PROPERTIES = ("energy", "forces", "stress", "energies", "virial", "gamma", "energy_std", "forces_std")
 _PER_ATOM = ("forces", "energies", "gamma", "forces_std")
 _DEFAULT = "energy,forces,stress"
+_STRUCTURE = re.compile(r"structure (\d+): ")  # of a batch, opening of a message
 _ATOMS_PER_BATCH = 16384  # large structures are not worth batching, and their neighbour lists are large
 
 
@@ -132,7 +134,13 @@ def _evaluate(
     except InputError as error:
         raise _named(error, model, batch, path, first) from error
     asked = {"energies" if name == "energies" else name for name in wanted if name != "stress"}
-    out = model.evaluate(graph, tuple(sorted(asked | ({"virial"} if "stress" in wanted else set()))))
+    try:
+        out = model.evaluate(graph, tuple(sorted(asked | ({"virial"} if "stress" in wanted else set()))))
+    except InputError as error:
+        number = _STRUCTURE.match(str(error))
+        if number is None:
+            raise
+        raise InputError(f"{path}: frame {first + int(number[1])}: {str(error)[number.end() :]}") from error
     strict = arguments.properties != _DEFAULT  # stress was asked for by name
     for k, atoms in enumerate(batch):
         part = slice(int(graph.first_atom[k]), int(graph.first_atom[k + 1]))

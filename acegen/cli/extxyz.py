@@ -11,6 +11,7 @@ from ase.constraints import FixAtoms, FixCartesian
 from ase.io.extxyz import output_column_format, read_xyz
 
 from acegen.errors import InputError
+from acegen.xyz import printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -33,7 +34,9 @@ def read_frames(path: Path) -> Iterator[Atoms]:
             except StopIteration:
                 return
             except (OSError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
-                raise InputError(f"{path}: frame {number}: not extended XYZ that ASE reads ({error})") from error
+                raise InputError(
+                    f"{path}: frame {number}: not extended XYZ that ASE reads ({printable(str(error))})"
+                ) from error
             yield atoms
             number += 1
 

@@ -14,6 +14,8 @@ from acegen.runtime.graph import GraphBatch
 from acegen.spec.model import BasisSpec
 
 TOO_CLOSE = 0.1  # angstrom
+_FAR = 1e4  # angstrom, from which boxes are counted
+_MOST_BOXES = 1e5
 _LARGE_FORCE = 300.0  # eV/A
 _LARGE_STRESS = 3.0  # eV/A^3, 480 GPa
 _OTHER_E0 = 0.01  # eV, of an isolated atom and E0
@@ -41,8 +43,23 @@ def check_structures(structures: Sequence[Structure], species: Sequence[str]) ->
         for name, array in (("positions", atoms.positions), ("cell", atoms.cell.array)):
             if not np.isfinite(array).all():
                 raise InputError(f"{place}: {name}: expected finite lengths, found nan or infinity")
+        _check_boxes(structure)
     for first in range(0, len(structures), 256):
         _check_distances(structures[first : first + 256], species)
+
+
+def _check_boxes(structure: Structure) -> None:
+    """Refuse atoms that are lost: so many periodic boxes away that no box can be meant."""
+    atoms = structure.atoms
+    if not atoms.pbc.any() or np.abs(atoms.positions).max() < _FAR or atoms.cell.rank < int(atoms.pbc.sum()):
+        return
+    boxes = np.abs(np.linalg.solve(atoms.cell.complete().array.T, atoms.positions.T).T[:, atoms.pbc]).max(axis=1)
+    at = int(boxes.argmax())
+    if boxes[at] > _MOST_BOXES:
+        raise InputError(
+            f"{structure.frame.place}: atom {at} at {atoms.positions[at].tolist()} is {boxes[at]:.3g} periodic boxes "
+            f"away, expected at most {_MOST_BOXES:g}: wrap it into the cell"
+        )
 
 
 def _check_distances(structures: Sequence[Structure], species: Sequence[str]) -> None:

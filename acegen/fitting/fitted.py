@@ -25,6 +25,8 @@ from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
 from acegen.spec.model import BasisSpec
 
+_OTHER_FILES = (".xyz", ".extxyz", ".gz", ".npz", ".json", ".yace", ".svg", ".png")
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class Fitted:
@@ -143,11 +145,13 @@ def files_of(path: str | os.PathLike[str]) -> tuple[Path, Path, Path]:
     """Specification, arrays and report of a model kept under `path` (with or without .yaml).
 
     Raises:
-        InputError: `path` names a folder by dots or slashes alone.
+        InputError: `path` names a folder by dots or slashes alone, or ends like a file of another kind.
     """
     base = Path(path).expanduser()
     if base.name in ("", ".."):
         raise InputError(f"{os.fspath(path)!r}: expected the name of a model to write, such as model")
+    if base.suffix in _OTHER_FILES:
+        raise InputError(f"{base}: expected the name of a model to write, such as {base.stem}, found {base.suffix!r}")
     base = base.with_suffix("") if base.suffix in (".yaml", ".yml") else base
     return tuple(base.with_name(base.name + suffix) for suffix in (".yaml", ".npz", ".json"))  # type: ignore[return-value]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
-from acegen.xyz import count_frames
+from acegen.xyz import count_frames, printable
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -94,9 +94,8 @@ def _frames_of_file(path: Path) -> Iterator[Frame]:
         try:
             atoms = next(frames, None)
         except Exception as error:  # every reader of ASE has its own ways to fail
-            raise InputError(
-                f"{path}: frame {number}: not a structure that ASE reads ({str(error) or type(error).__name__})"
-            ) from error
+            why = printable(str(error) or type(error).__name__)
+            raise InputError(f"{path}: frame {number}: not a structure that ASE reads ({why})") from error
         if atoms is None:
             break
         yield Frame(str(path), number, atoms)

@@ -81,6 +81,8 @@ def read_fittable(path: Path) -> Fittable:
     Raises:
         SpecError: it breaks a rule, is no specification, or has an embedding.
     """
+    if path.is_dir():
+        raise SpecError(f"{path}: expected a basis specification (.yaml), found a folder")
     if not path.is_file():
         raise SpecError(f"{path}: expected a basis specification, found nothing")
     if path.suffix not in (".yaml", ".yml"):
