@@ -228,17 +228,19 @@ def dynamics(a: float) -> np.ndarray:
     print(f"\n{len(atoms)} atoms at {arguments.kelvin:g} K, 2 fs a step; means over each picosecond, ^ largest values")
     print("| ps | K | eV/atom | conserved meV/atom | from site Å ^ | force eV/Å ^ | γ ^ | γ median", end="")
     print(" | std meV/atom | std eV/Å |\n" + "|---" * 10 + "|")
-    for _ in range(round(arguments.picoseconds * 20)):
+    n_samples = max(2, round(arguments.picoseconds * 20))  # one alone has no drift
+    for _ in range(n_samples):
         began = time.perf_counter()
         thermostat.run(25)
         seconds += time.perf_counter() - began
         samples.append(sample(thermostat, sites))
-        if len(samples) % 20 == 0:
-            ps, kelvin, energy, conserved, *_, gamma, energy_std, forces_std = np.mean(samples[-20:], axis=0)
-            move, force, most = np.max(samples[-20:], axis=0)[4:7]
+        if len(samples) % 20 == 0 or len(samples) == n_samples:
+            part = slice(len(samples) - 1 - (len(samples) - 1) % 20, None)
+            _, kelvin, energy, conserved, *_, gamma, energy_std, forces_std = np.mean(samples[part], axis=0)
+            move, force, most = np.max(samples[part], axis=0)[4:7]
             conserved -= np.mean(samples[:20], axis=0)[3]
             print(
-                f"| {ps + 0.475:.0f} | {kelvin:.0f} | {energy:.4f} | {conserved:+.3f} | {move:.2f} | {force:.2f}",
+                f"| {samples[-1][0]:.3g} | {kelvin:.0f} | {energy:.4f} | {conserved:+.3f} | {move:.2f} | {force:.2f}",
                 end="",
             )
             print(f" | {most:.2f} | {gamma:.2f} | {energy_std:.3f} | {forces_std:.4f} |")

@@ -91,6 +91,18 @@ def test_only_what_is_asked_for(spec: Path, model: Model, frames: tuple[Path, li
         )
 
 
+def test_labels_under_other_names_do_not_stay_beside_results(spec: Path, model: Model, tmp_path: Path) -> None:
+    """`force` of the input is not what the new `forces` are; labels with a prefix are references and stay."""
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.1, seed=1)
+    atoms.arrays["force"], atoms.arrays["REF_force"] = np.ones((8, 3)), np.full((8, 3), 2.0)
+    write(tmp_path / "in.xyz", atoms, format="extxyz")
+    assert main(["eval", str(spec), str(tmp_path / "in.xyz"), "-o", str(tmp_path / "out.xyz")]) == 0
+    found = read(tmp_path / "out.xyz", format="extxyz")
+    assert "force" not in found.arrays and (found.arrays["REF_force"] == 2.0).all()
+    np.testing.assert_allclose(found.get_forces(), model.evaluate(read(tmp_path / "in.xyz")).forces, atol=1e-12)
+
+
 def test_results_of_a_bundle_in_float32(spec: Path, frames: tuple[Path, list[Atoms]], tmp_path: Path) -> None:
     """A bundle folder serves as well, in another precision, and old results are replaced."""
     path, given = frames

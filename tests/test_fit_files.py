@@ -264,7 +264,7 @@ def test_a_model_that_cannot_be_replaced_stays(copper: Path, tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"model.npz: cannot be written \(No space left on device\)"):
         fitted.save(tmp_path / "model")
     assert [file.read_bytes() for file in files] == before
     assert not list(tmp_path.glob(".model*"))

@@ -20,6 +20,7 @@ WRONG = {
     r"species: entry 1 is -1, expected 0 to": {"species": [0, -1]},
     r"species: entry 1 is 2, expected 0 to 1 \(species indices\)": {"species": [0, 2], "symbols": SPECIES},
     "species: expected an array of integers, found <U2": {"species": ["Cu", "Au"]},
+    "species: expected one index per atom, found 1 for 2 rows of positions": {"species": [0]},
     r"positions: expected shape \[2, 3\], found \[2, 2\]": {"positions": [[0, 0], [1, 1]]},
     r"positions: expected finite numbers in angstrom, found nan at \(1, 0\)": {
         "positions": [[0, 0, 0], [np.nan, 0, 0]]

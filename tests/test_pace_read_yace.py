@@ -33,6 +33,7 @@ functions:
 
 
 BAD_YACE = [
+    ("elements: [Ge, Si]", "elements: [Wx, Si]", r"elements: expected chemical symbols, found 'Wx'"),
     ("elements: [Ge, Si]", "elements: [Si, Si]", r"elements: expected different elements, found 'Si' twice"),
     ("elements: [Ge, Si]", "elements: [Ge, {}]", r"elements: expected element symbols, found \{\}"),
     ("elements:", "element:", r"elements: required key is missing \(nearest found: 'element'\)"),

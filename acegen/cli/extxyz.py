@@ -16,6 +16,7 @@ from acegen.xyz import printable
 if TYPE_CHECKING:
     from ase import Atoms
 
+_OTHER_NAMES = {"energy": ("Energy", "free_energy"), "forces": ("force", "Forces"), "virial": ("virials", "Virial")}
 _SHORT, _EXACT = "%16.8f", "%24.17g"  # ASE's eight decimals lose digits of forces
 
 
@@ -44,12 +45,19 @@ def read_frames(path: Path) -> Iterator[Atoms]:
 def write_frame(file: Any, atoms: Atoms, info: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Append one structure: what came in (constraints as move_mask), and results under ASE's names.
 
+    Of what came in, labels without a prefix (`force`) go where a result (`forces`) takes their place.
+
     Args:
         info: energy in eV, stress in eV/angstrom^3 and the like, for the comment line.
         arrays: one row per atom, columns of the table.
     """
     out: Any = atoms.copy()  # type: ignore[no-untyped-call]
     out.calc = None
+    for name, others in _OTHER_NAMES.items():  # what came in under another name of a result would contradict it
+        if name in info or name in arrays:
+            for other in others:
+                out.info.pop(other, None)
+                out.arrays.pop(other, None)
     out.info.update(info)
     columns: dict[str, Any] = {"symbols": np.array(out.get_chemical_symbols(), dtype="U2"), "positions": out.positions}
     if out.constraints:

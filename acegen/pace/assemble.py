@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from acegen.errors import PotentialError
 from acegen.names import reserved
@@ -100,7 +101,14 @@ def _switching(mode: str, bonds: tuple[tuple[Bond, ...], ...], centres: tuple[Ce
 
 
 def make_potential(records: Records, path: Path) -> Potential:
-    """The internal model of a file already read into records."""
+    """The internal model of a file already read into records.
+
+    Raises:
+        PotentialError: an element is no chemical symbol, or a coefficient is out of range.
+    """
+    for symbol in records.elements:
+        if atomic_numbers.get(symbol, 0) < 1:
+            raise PotentialError(f"{path.name}: elements: expected chemical symbols, found {symbol!r}")
     bonds = make_bonds(records)
     size = bonds[0][0].n_primitives
     centres = tuple(make_centre(records, a, size) for a in range(len(records.elements)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ def graph_from_arrays(given: ArraysIn) -> GraphBatch:
     symbols = None if given.symbols is None else symbol_names("symbols", given.symbols)
     check_range("species", species, 2**31 - 1 if symbols is None else len(symbols), "species indices")
     n_atoms = len(species)
+    _check_one_per_atom(n_atoms, given.positions)
     first_atom = _systems(given, n_atoms)
     n_systems = len(first_atom) - 1
     owners = np.repeat(np.arange(n_systems, dtype=np.int32), np.diff(first_atom))
@@ -197,6 +199,16 @@ def _check_cartesian(vectors: FloatArray, systems: Int32Array, cells: FloatArray
             f"shifts: floats are Cartesian (angstrom) and integers multiples of the cell vectors; found whole numbers "
             f"as floats, {vectors[e].tolist()} of edge {e}, which is no lattice vector; expected integers for multiples"
         )
+
+
+def _check_one_per_atom(n_species: int, positions: Any) -> None:
+    """Before the edges are blamed for atoms that have no species."""
+    try:
+        n_rows = len(positions)
+    except TypeError:  # none, or no array at all: told where positions are read
+        return
+    if n_rows != n_species:
+        raise InputError(f"species: expected one index per atom, found {n_species} for {n_rows} rows of positions")
 
 
 def _check_no_self_edge(centres: Int32Array, edge_to: Int32Array, shifts: Shifts | None) -> None:
