@@ -230,6 +230,26 @@ def test_mistakes_are_named(spec_folder: Path, kernels: Kernels) -> None:
         embedded.design(cluster(embedded))
 
 
+def test_gradients_are_written_only_where_they_can_be(model: Model, batch: GraphBatch) -> None:
+    """No graph, no array, no room to write: one sentence each, before the kernel; None only for the basis."""
+    room_for_all = np.zeros((batch.n_edges, 3, model.n_basis))
+    with pytest.raises(InputError, match="graph: expected a GraphBatch, found Atoms"):
+        model.write_gradients(cluster(model), None, room_for_all)
+    with pytest.raises(InputError, match="basis: expected a float64 array to write to, found list"):
+        model.write_gradients(batch, [], room_for_all)
+    with pytest.raises(InputError, match="argument 'basis_gradients' is missing"):
+        model.write_gradients(batch, None, None)
+    with pytest.raises(InputError, match="argument 'basis_gradients' is float32"):
+        model.write_gradients(batch, None, room_for_all.astype(np.float32))
+    room_for_all.flags.writeable = False
+    with pytest.raises(InputError, match="gradients: expected an array to write to, found a read-only one"):
+        model.write_gradients(batch, None, room_for_all)
+    rows = Design(None, np.zeros((batch.n_atoms, 3, model.n_parameters)), None)
+    rows.forces.flags.writeable = False
+    with pytest.raises(InputError, match="forces: expected an array to write to, found a read-only one"):
+        model.design(batch, "forces", out=rows)
+
+
 @pytest.mark.parametrize("limit", ["machine", "empty"])
 def test_rows_beyond_memory_are_refused(
     model: Model, batch: GraphBatch, monkeypatch: pytest.MonkeyPatch, limit: str

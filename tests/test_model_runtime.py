@@ -225,10 +225,11 @@ def test_site_entry_uses_replaced_weights(model):
 
 
 def test_weights_are_replaced_without_compiling(model):
-    """Assigned weights pass through the fold map and change energies as they should; reading gives copies."""
+    """Assigned weights pass through the fold map and change energies as they should; reading gives no access."""
     atoms = structures()[0]
     before = model.evaluate(atoms, ("energies", "basis"))
-    model.weights[0][:] = 99.0
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights[0][:] = 99.0
     np.testing.assert_array_equal(model.weights[0][:, 0], DEPTH[0])
     model.weights = [2.0 * DEPTH[0][:, None], 3.0 * DEPTH[1]]
     species = np.array([(29, 79).index(number) for number in atoms.numbers])

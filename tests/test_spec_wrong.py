@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ WRONG = [
     ("radial: {polynomials: hermite}\n", "radial.polynomials.kind: expected one of legendre, jacobi, chebyshev"),
     ("radial: {polynomials: {kind: jacobi, alpha: -1}}\n", "radial.polynomials.alpha: expected a number > -1, got -1"),
     ("radial: {polynomials: {alpha: 1}}\n", "radial.polynomials.alpha: unknown key"),
+    (
+        "radial: {envelope: {p2: 0}}\n",
+        "radial.envelope.p2: expected a whole number 1..16 (0: energies jump at x2)",
+    ),
     ("radial: {envelope: {p1: -1}}\n", "radial.envelope.p1: expected a whole number 0..16, got -1"),
     ("radial: {envelope: {x1: 1, x2: 0}}\n", "radial.envelope.x1: expected a number below x2 = 0"),
     ("radial: {envelope: {x2: 1.5}}\n", "radial.envelope.x2: expected a number in -1..1, got 1.5"),
@@ -170,3 +175,16 @@ def test_unusable_files(tmp_path: Path) -> None:
     (tmp_path / "model.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"model\.yaml: cannot be read: it is not UTF-8 text"):
         read_spec(tmp_path / "model.yaml")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("radial: {envelope: {p2: 1}}\n", "radial.envelope: with p2: 1 forces jump where an atom crosses the cutoff"),
+        ("pair: {envelope: none}\n", "pair.envelope: with kind: none energies and forces jump where an atom crosses"),
+    ],
+)
+def test_jumps_at_the_cutoff_are_told(tmp_path: Path, line: str, message: str) -> None:
+    """Legal, but molecular dynamics will not conserve energy: a warning that names file and key."""
+    with pytest.warns(UserWarning, match=re.escape(f"model.yaml: {message}")):
+        read(tmp_path, BASE + line)

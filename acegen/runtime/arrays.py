@@ -85,6 +85,13 @@ def any_array(name: str, value: object) -> npt.NDArray[Any]:
     return found
 
 
+def read_only(array: FloatArray) -> FloatArray:
+    """A copy that cannot be written to: an edit, which would change nothing, is refused."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
 def symbol_names(name: str, value: object) -> tuple[str, ...]:
     """Symbols in the order of the species indices."""
     if isinstance(value, str) or not isinstance(value, Iterable):

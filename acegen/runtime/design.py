@@ -142,6 +142,19 @@ def checked_rows(properties: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def check_outputs(graph: object, **arrays: object) -> None:
+    """Refuse what is no graph, and arguments that are no arrays to be written to; the kernel checks their shapes."""
+    if not isinstance(graph, GraphBatch):
+        raise InputError(f"graph: expected a GraphBatch, found {type(graph).__name__}; make one with from_atoms")
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{name}: expected a float64 array to write to, found {type(array).__name__}")
+        if not array.flags.writeable:
+            raise InputError(f"{name}: expected an array to write to, found a read-only one")
+
+
 def new_design(
     shapes: dict[str, tuple[int, ...]],
     names: tuple[str, ...],

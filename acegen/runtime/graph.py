@@ -55,7 +55,7 @@ class GraphBatch:
     cutoff: float | None = None  # the edges are complete up to here, when that is known
     symbols: tuple[str, ...] | None = None  # meaning of the species indices, when that is known
     skin: float = 0.0  # angstrom of `cutoff` that atoms may use up by moving; 0: moves are not checked
-    listed: tuple[FloatArray, FloatArray] | None = None  # positions and cells the edges were searched at
+    listed: tuple[FloatArray, FloatArray] | None = field(default=None, repr=False)  # positions, cells at the search
     prepared: dict[str, Any] = field(default_factory=dict, repr=False)  # pointers for the kernel, made once
 
     def __post_init__(self) -> None:

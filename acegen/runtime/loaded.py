@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from acegen.errors import InputError
 from acegen.manifest import Manifest
-from acegen.runtime.arrays import FloatArray
+from acegen.runtime.arrays import FloatArray, read_only
 from acegen.runtime.committee import CommitteeIn, Members, kept_members, members_of
 from acegen.runtime.design import parameter_slices
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, Evaluation
@@ -98,14 +98,14 @@ class LoadedModel(ABC):
 
     @property
     def weights(self) -> tuple[FloatArray, ...]:
-        """Weights [n_functions, n_densities] of each species (copies); assign to replace them all.
+        """Weights [n_functions, n_densities] of each species, read-only; assign to replace them all.
 
         Raises:
             InputError: the bundle keeps no weights; or, on assignment, its kernel has them compiled in.
         """
         if self._weights is None:
             raise InputError(f"weights: bundle {self.name!r} keeps none beside the kernel (no weights.npz)")
-        return tuple(array.copy() for array in self._weights)
+        return tuple(map(read_only, self._weights))
 
     @weights.setter
     def weights(self, new: Sequence[npt.ArrayLike]) -> None:
@@ -127,11 +127,11 @@ class LoadedModel(ABC):
 
     @property
     def active_set(self) -> tuple[FloatArray, ...] | None:
-        """Inverse of the active rows of each species (columns belong to active rows), None without an active set.
+        """Inverse of the active rows of each species (columns: active rows), read-only; None without an active set.
 
         Assign the path of an `.asi` file, a sequence of such matrices, or None for the one of the bundle.
         """
-        return None if self.active_sets is None else tuple(array.copy() for array in self.active_sets.inverses)
+        return None if self.active_sets is None else tuple(map(read_only, self.active_sets.inverses))
 
     @active_set.setter
     def active_set(self, new: ActiveSetIn | None) -> None:
@@ -149,7 +149,7 @@ class LoadedModel(ABC):
 
     @property
     def committee(self) -> tuple[tuple[FloatArray, ...], ...] | None:
-        """Weights of each member, species by species as in `weights`; None without a committee.
+        """Weights of each member, species by species as in `weights`, read-only; None without a committee.
 
         Assign a sequence of such members, or None for the committee of the bundle (as with `active_set`, None undoes
         what was assigned). Weights and members are independent: assigning one leaves the other, so whoever replaces
@@ -157,7 +157,7 @@ class LoadedModel(ABC):
         """
         if self.members is None:
             return None
-        return tuple(tuple(array.copy() for array in member) for member in self.members.weights)
+        return tuple(tuple(map(read_only, member)) for member in self.members.weights)
 
     @committee.setter
     def committee(self, new: CommitteeIn | None) -> None:

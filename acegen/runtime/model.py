@@ -15,7 +15,16 @@ import numpy.typing as npt
 from acegen.manifest import Manifest
 from acegen.runtime.arrays import FloatArray, check_range
 from acegen.runtime.derived import run_derived
-from acegen.runtime.design import ROWS, Design, DesignKernel, checked_rows, new_design, parts_of, rows_in
+from acegen.runtime.design import (
+    ROWS,
+    Design,
+    DesignKernel,
+    check_outputs,
+    checked_rows,
+    new_design,
+    parts_of,
+    rows_in,
+)
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
 from acegen.runtime.finite import check_finite
 from acegen.runtime.graph import GraphBatch
@@ -136,6 +145,7 @@ class Model(LoadedModel):
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
         kernel = self.design_kernel
         rows = new_design(kernel.shapes(batch), names, out, room_for_rows)
+        check_outputs(batch, energy=rows.energy, forces=rows.forces, virial=rows.virial)
         n_threads, scratch = self._prepare_design(batch)
         kernel.rows(batch, rows, n_threads, scratch)
         small = (
@@ -167,8 +177,17 @@ class Model(LoadedModel):
         """Basis [n_atoms, n_basis] and gradients [n_edges, 3, n_basis] (1/A, kernel order of the edges) into memory.
 
         Edges beyond the cutoff are left as they are: hand over zeros where the list has a skin.
+
+        Args:
+            graph: a GraphBatch.
+            basis: C-contiguous float64 to overwrite; None: not wanted.
+            gradients: likewise; must be there.
+
+        Raises:
+            InputError: no linear model, no GraphBatch, arrays of another kind or shape or that cannot be written to.
         """
         kernel = self.design_kernel
+        check_outputs(graph, basis=basis, gradients=gradients)
         n_threads, scratch = self._prepare_design(graph)
         kernel.gradients(graph, basis, gradients, n_threads, scratch)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def read_envelope(owner: Fields, default: Envelope) -> Envelope:
     base = default if kind == default.kind else Envelope(kind, power=2 if kind == "ace1_poly1sr" else 1)
     if kind == "poly2sx":
         p1 = fields.integer("p1", base.p1, f"a whole number 0..{MAX_POWER}", 0, MAX_POWER)
-        p2 = fields.integer("p2", base.p2, f"a whole number 0..{MAX_POWER}", 0, MAX_POWER)
+        p2 = fields.integer("p2", base.p2, f"a whole number 1..{MAX_POWER} (0: energies jump at x2)", 1, MAX_POWER)
         x1 = fields.number("x1", base.x1, "a number in -1..1", -1.0)
         x2 = fields.number("x2", base.x2, "a number in -1..1", -1.0)
         if x2 > 1.0:
@@ -64,7 +65,20 @@ def read_envelope(owner: Fields, default: Envelope) -> Envelope:
     elif kind in ("poly1sr", "ace1_poly1sr"):
         base = replace(base, power=fields.integer("power", base.power, f"a whole number 1..{MAX_POWER}", 1, MAX_POWER))
     fields.finish()
+    _warn_of_jumps(fields, base)
     return base
+
+
+def _warn_of_jumps(fields: Fields, envelope: Envelope) -> None:
+    """Tell of a potential that molecular dynamics cannot conserve the energy of."""
+    if envelope.kind == "none":
+        found, what = "kind: none", "energies and forces jump"
+    elif envelope.kind == "poly2sx" and envelope.p2 == 1:
+        found, what = "p2: 1", "forces jump"
+    else:
+        return
+    text = f"{fields.file}: {fields.place}: with {found} {what} where an atom crosses the cutoff; p2: 2 is smooth"
+    warnings.warn(text, stacklevel=2)
 
 
 def read_polynomials(owner: Fields, default: Polynomials) -> Polynomials:
