@@ -98,7 +98,7 @@ COMMITTEE: tuple[Argument, ...] = (
     _A("workspace", "void", ("workspace_bytes",), "work", "scratch memory of <name>_committee_workspace() bytes"),
     _WORK[1],
 )
-# int <name>_committee(COMMITTEE), in kernels of linear models only: as <name>_evaluate.
+# int <name>_committee(COMMITTEE), in kernels of linear models only: as <name>_evaluate; 3 n_members < 1.
 
 COMMITTEE_WORKSPACE: tuple[Argument, ...] = (
     *WORKSPACE[:2],

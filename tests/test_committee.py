@@ -16,9 +16,11 @@ from structures import cluster, lattice
 
 import acegen
 from acegen.cli.main import main
-from acegen.errors import InputError, SpecError
+from acegen.errors import InputError, LoadError, SpecError
 from acegen.runtime import rows
 from acegen.runtime.committee import members_of as of_manifest
+from acegen.runtime.graph import GraphBatch
+from acegen.runtime.kernel import Scratch
 from acegen.runtime.model import Model
 
 N_MEMBERS = 5
@@ -80,6 +82,18 @@ def test_one_pass_equals_separate_evaluations(
         close(getattr(out, f"{name}_std"), np.concatenate([expected] * 4), separate[name])
     assert out.forces_std.shape == out.forces.shape and out.energy_std.shape == out.energy.shape
     assert list(vars(out)) == [*NAMES, "virial"]
+
+
+def test_kernel_refuses_a_committee_of_nobody(model: Model, frames: list[ase.Atoms]) -> None:
+    """No member, or fewer, is return code 3, before any memory is touched; the workspace is that of one."""
+    kernel = model.kernel
+    assert (
+        kernel.committee_bytes(9, 5, 0, 1) == kernel.committee_bytes(9, 5, -1, 1) == kernel.committee_bytes(9, 5, 1, 1)
+    )
+    nobody = np.zeros((0, model.manifest.n_coefficients))
+    scratch = Scratch()
+    with pytest.raises(LoadError, match="returned 3"):
+        kernel.committee(GraphBatch.from_atoms(frames[0], model), ("energy",), nobody, 1, scratch)
 
 
 @pytest.mark.parametrize(

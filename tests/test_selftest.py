@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -78,15 +79,31 @@ def test_selftest_under_sanitizers(
     assert "good" in build_and_run(compiler, bundle_of(name, request, kernels), SANITIZERS, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "was", "instead"),
+    [
+        ("selftest.c", "/* eV, without the reference energies */\n    ", "\\g<0>1e-6 + "),
+        ("si_pair.c", r"const double E = ", "\\g<0>1e-8 + "),
+        ("si_pair.c", r"const double E = ", "\\g<0>(real)NAN + "),
+        ("si_pair.c", r"(forces\[3 \* i \+ x\]) = sum\[x\];", r"\1 = i == 0 ? (double)NAN : (double)sum[x];"),
+    ],
+    ids=["a number of the test", "an energy", "energies not a number", "a force not a number"],
+)
 def test_selftest_notices_a_wrong_number(
-    request: pytest.FixtureRequest, kernels: Kernels, compiler: Compiler, tmp_path: Path
+    request: pytest.FixtureRequest,
+    kernels: Kernels,
+    compiler: Compiler,
+    tmp_path: Path,
+    file: str,
+    was: str,
+    instead: str,
 ) -> None:
     """A selftest that could not fail would prove nothing."""
     bundle = tmp_path / "bundle"
     shutil.copytree(bundle_of("si_pair", request, kernels), bundle)
-    text = (bundle / "selftest.c").read_text()
-    head, tail = text.split("ENERGIES[N_ATOMS] = { /* eV */\n    ", 1)
-    (bundle / "selftest.c").write_text(f"{head}ENERGIES[N_ATOMS] = {{ /* eV */\n    1e-6 + {tail}")
+    text, found = re.subn(was if file != "selftest.c" else re.escape(was), instead, (bundle / file).read_text())
+    assert found > 0
+    (bundle / file).write_text(text)
     program = tmp_path / "selftest"
     command = [*compiler.command, "-O1", *sorted(map(str, bundle.glob("*.c"))), "-lm", "-o", str(program)]
     subprocess.run(command, check=True, capture_output=True)

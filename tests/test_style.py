@@ -99,6 +99,31 @@ def test_wrapping_changes_layout_only() -> None:
     assert tokens(wrapped) == tokens("\n".join(lines))
 
 
+def test_wrapping_fills_comments_of_several_lines() -> None:
+    """Words move on to the next line, whose margin every line has; a rule stays one line, tables stay as they are."""
+    lines = [
+        "/* " + "opening words " * 9,
+        " * and the end. */",
+        "/*",
+        " * " + "first words " * 9,
+        " * second line.",
+        " *",
+        " *   name   meaning",
+        " */",
+        "/* ---- part: " + "-" * 90 + " */",
+        "int a = b",
+        "    * c;",
+    ]
+    wrapped = wrap("\n".join(lines)).splitlines()
+    assert wrapped[:4] == [
+        "/* " + "opening words " * 6 + "opening words",
+        " * " + "opening words " * 2 + "and the end. */",
+        "/*",
+        " * " + "first words " * 7 + "first words",
+    ]
+    assert wrapped[4:] == [" * first words second line.", *lines[5:8], lines[8][: WIDTH - 3] + " */", *lines[9:]]
+
+
 @pytest.mark.parametrize("path", PYTHON_FILES, ids=name)
 def test_files_and_functions_are_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

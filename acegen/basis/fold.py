@@ -19,6 +19,7 @@ from acegen.potential import Bond, Centre, Potential, RadialFamily
 
 TOLERANCE = 1e-8  # of phi and its slope, relative to max(1, |phi|): far below single precision
 LARGEST_TERMS = 0.5  # per neighbour and density (eV for a linear density): below, float32 loses 3e-8 at most
+LARGEST_REPLACEABLE = 20.0  # the same of weights that may change: tables serve others less, and cost time at every edge
 INNER_PARTS = (0.125, 0.25, 0.4)  # of the range of a table: ends of its innermost segments
 _Y00 = 0.5 / math.sqrt(math.pi)
 
@@ -71,8 +72,8 @@ def _table(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...]) -> 
     return certified_table(phi, tuple(sorted(points)), coefficients.shape[1], TOLERANCE)
 
 
-def _cancels(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...]) -> bool:
-    """Whether the terms of phi add up to more than LARGEST_TERMS somewhere beyond 0.4 of the cutoff."""
+def _cancels(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...], most: float) -> bool:
+    """Whether the terms of phi add up to more than `most` somewhere beyond 0.4 of the cutoff."""
     r = np.linspace(0.4 * bond.cutoff, bond.cutoff, 41)[:-1]
     total = np.zeros((len(r), coefficients.shape[1]))
     first = 0
@@ -84,17 +85,18 @@ def _cancels(bond: Bond, coefficients: np.ndarray, tables: tuple[object, ...]) -
             table = tables[int(key)] if isinstance(key, float) else None
             values, _ = radial_values(radial_code(family, table), r)  # type: ignore[arg-type]
             total += np.abs(values) @ np.abs(part)
-    return bool(total.max(initial=0.0) > LARGEST_TERMS)
+    return bool(total.max(initial=0.0) > most)
 
 
 def fold_order_one(potential: Potential) -> Potential:
     """Add phi as the last primitives of the bonds of every centre whose order-1 functions cancel strongly."""
     tables = list(potential.tables)
+    most = LARGEST_REPLACEABLE if potential.replaceable else LARGEST_TERMS
     bonds: list[tuple[Bond, ...]] = []
     for centre, row in zip(potential.centres, potential.bonds, strict=True):
         parts = [_order_one(centre, row, b) for b in range(len(row))]
         # a centre folds all of its bonds or none: then its own order-1 coefficients are not needed
-        if not any(_cancels(bond, part, potential.tables) for bond, part in zip(row, parts, strict=True)):
+        if not any(_cancels(bond, part, potential.tables, most) for bond, part in zip(row, parts, strict=True)):
             bonds.append(row)
             continue
         new = []

@@ -25,7 +25,7 @@ def documented(argument: Argument, name: str) -> str:
     shape = f"[{','.join(argument.shape)}]" if argument.shape else ""
     unit = f"; {argument.unit}" if argument.unit else ""
     null = "; NULL allowed" if argument.optional and "NULL" not in argument.meaning else ""
-    start = f" *   {argument.name + ' ' + shape:<34}{argument.intent:<5}"
+    start = f" *   {argument.name + ' ' + shape:<33} {argument.intent:<5}"
     lines = textwrap.wrap(argument.meaning.replace("<name>", name) + unit + null, WIDTH - len(start))
     return f"\n *{' ' * (len(start) - 2)}".join([start[len(" *   ") :] + lines[0], *lines[1:]])
 

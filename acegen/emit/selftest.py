@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from acegen.potential import Potential
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Selftest:
-    """A small cluster, its full neighbour list in CSR form, and its reference energies and forces."""
+    """A small cluster, its full neighbour list in CSR form, energies without those of lone atoms, and forces."""
 
     species: np.ndarray
     positions: np.ndarray
     first_edge: np.ndarray
     edge_to: np.ndarray
+    e0: np.ndarray  # [n_species] eV, as compiled in
     energies: np.ndarray
     forces: np.ndarray
 
@@ -49,8 +50,9 @@ def selftest(potential: Potential) -> Selftest:
     # four decimals: the same text and hence the same structure everywhere
     positions = np.round(0.45 * shortest * (corner + 0.09 * wave), 4)
     cell, pbc = np.zeros((3, 3)), np.zeros(3, bool)
+    bare = replace(potential, centres=tuple(replace(centre, e0=0.0) for centre in potential.centres))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        reference = interpret(potential, species, positions, cell, pbc)
+        reference = interpret(bare, species, positions, cell, pbc)
     if not np.isfinite(reference.energies).all() or not np.isfinite(reference.forces).all():
         raise PotentialError(
             f"{potential.source}: expected weights that give finite energies and forces, "
@@ -60,5 +62,6 @@ def selftest(potential: Potential) -> Selftest:
     difference = positions[None] - positions[:, None]
     near = (np.linalg.norm(difference, axis=2) < longest) & ~np.eye(n, dtype=bool)
     first = np.concatenate([[0], np.cumsum(near.sum(axis=1))])
+    e0 = np.array([centre.e0 for centre in potential.centres])
     energies, forces = _frozen(reference.energies), _frozen(reference.forces)
-    return Selftest(species, positions, first, np.nonzero(near)[1], energies, forces)
+    return Selftest(species, positions, first, np.nonzero(near)[1], e0, energies, forces)

@@ -8,6 +8,8 @@ import textwrap
 WIDTH = 100
 _INDENT = 4
 _COMMENT_BLOCK = re.compile(r"(\s*\* +)(\S.*)")
+_PROSE = re.compile(r"(\s*)(?:/\*| \*) ((?:[A-Za-z0-9(|]|\*/).*)")  # a line of a comment that goes on or ends here
+_RULE = re.compile(r"(\s*/\* -.*?)-* \*/")
 _WHOLE_COMMENT = re.compile(r"(\s*)/\* (.*) \*/")
 _CODE_AND_COMMENT = re.compile(r"(\s*)(\S.*?)\s*(/\* (?:(?!\*/).)* \*/)")
 _OPENING, _CLOSING = "([{", ")]}"
@@ -18,15 +20,58 @@ _AFTER = (",", ";", "=")  # these end a line
 def wrap(text: str) -> str:
     """Break the lines of C source that are longer than 100 columns."""
     out: list[str] = []
-    for line in text.split("\n"):
-        out += [line] if len(line) <= WIDTH else _wrapped(line)
+    lines = text.split("\n")
+    at, inside = 0, False  # of a comment of several lines
+    while at < len(lines):
+        start, line = at, lines[at]
+        at += 1
+        if len(line) <= WIDTH:
+            out.append(line)
+        elif _continues(line, inside):
+            paragraph, at = _paragraph(lines, start)
+            out += paragraph
+        else:
+            out += _wrapped(line)
+        for passed in lines[start:at]:
+            if "/*" in passed or "*/" in passed:
+                inside = passed.rfind("/*") > passed.rfind("*/")
     return "\n".join(out)
+
+
+def _continues(line: str, inside: bool) -> bool:
+    """Whether this is a line of prose in a comment of several lines, the first one unless `inside`."""
+    opens = line.lstrip().startswith("/*") and "*/" not in line
+    return _PROSE.fullmatch(line) is not None and (inside or opens)
+
+
+def _paragraph(lines: list[str], at: int) -> tuple[list[str], int]:
+    """The comment from line `at` on, filled anew as far as words move to the next line; and the first line after."""
+    opening, margin = "/*" in lines[at][:WIDTH], ""
+    rest = ""
+    filled: list[str] = []
+    while at < len(lines):
+        found = _PROSE.fullmatch(lines[at])
+        if found is None or (filled and "/*" in lines[at]):
+            break
+        margin = found[1]
+        first = f"{margin}/* " if opening and not filled else f"{margin} * "
+        words = f"{rest}{'  ' if rest.endswith('.') else ' '}{found[2]}".strip()
+        at += 1
+        ended = words.endswith("*/")
+        pieces = textwrap.wrap(words, WIDTH, initial_indent=first, subsequent_indent=f"{margin} * ")
+        if len(pieces) == 1 or ended:
+            return [*filled, *(f"{margin} */" if piece == f"{margin} * */" else piece for piece in pieces)], at
+        filled += pieces[:-1]
+        rest = pieces[-1][len(margin) + 3 :]
+    return [*filled, f"{margin} * {rest}"], at
 
 
 def _wrapped(line: str) -> list[str]:
     """One long line as several; preprocessor lines only lose their comment, to a line above."""
     if line.endswith("\\"):
         return [line]
+    if found := _RULE.fullmatch(line):
+        return [f"{found[1]}{'-' * (WIDTH - len(found[1]) - 3)} */"] if len(found[1]) < WIDTH - 3 else [line]
     if found := _WHOLE_COMMENT.fullmatch(line):
         first, *rest = textwrap.wrap(found[2], WIDTH - len(found[1]) - 6)
         return [f"{found[1]}/* {first}", *(f"{found[1]} * {more}" for more in rest[:-1]), f"{found[1]} * {rest[-1]} */"]
