@@ -94,12 +94,18 @@ def _plan(source: Input, precision: str | None, form: str, products: str) -> Pla
     return make_plan(potential, programs, target, command, templates_digest())
 
 
-def plan_design(potential: Potential, plan: Plan) -> DesignPlan | None:
-    """Plan of the forward mode, in double precision; None where the energy is not linear in the functions."""
+def plan_design(potential: Potential, plan: Plan, *, cards: bool = False) -> DesignPlan | None:
+    """Plan of the forward mode, in double precision; None where the energy is not linear in the functions.
+
+    Args:
+        potential: as it was read.
+        plan: of its energy kernel.
+        cards: for CUDA.
+    """
     if any(c.embedding.kind != "linear" or c.embedding.n_densities != 1 for c in potential.centres):
         return None
     twin = linear_twin(potential)
-    return make_design(twin, lower(twin, "coupled"), plan.command, plan.templates)
+    return make_design(twin, lower(twin, "coupled"), plan.command, plan.templates, cards=cards)
 
 
 def compile_files(
@@ -138,6 +144,7 @@ def compile_files(
     if "cuda" in targets:
         text, records["cuda"] = render_cuda(plan)
         texts.append(text)
+        design = plan_design(source.potential, plan, cards=True)
         if design is not None:
             text, records["cuda_design"] = render_cuda_design(design)
             texts.append(text)

@@ -56,10 +56,9 @@ def render_design(design: DesignPlan) -> tuple[SourceFile, ...]:
     jinja = environment()
     jinja.filters["documented"] = documented
     jinja.filters["harmonics_gradients"] = harmonics_gradients
-    unused = {name for centre in design.centres for p in centre.patterns for name in p.of_cards}
     values = {
         "plan": design.plan,
-        "static": tuple(table for table in design.tables if table.name not in unused),
+        "static": design.tables,
         "design": design,
         "forward": True,
         "tables": {"design": DESIGN, "gradients": GRADIENTS, "design_workspace": DESIGN_WORKSPACE},

@@ -49,7 +49,6 @@ def make_cuda_design(design: DesignPlan) -> CudaDesign:
         products=product_tables(design.plan.shapes, workers),
     )
     used = {p.channels for centre in design.centres for p in centre.patterns}
-    unused = {name for centre in design.centres for p in centre.patterns for name in p.of_hosts}
     tables = tuple(
         DesignTable(
             table.name,
@@ -57,7 +56,6 @@ def make_cuda_design(design: DesignPlan) -> CudaDesign:
             _channels(table.values) if table.name in used else table.values,
         )
         for table in design.tables
-        if table.name not in unused
     )
     return CudaDesign(design, cuda, tables, _centre_rows(design, cuda), shared)
 

@@ -22,33 +22,26 @@ class DesignTable:
 class DesignPattern:
     """What the functions of one centre species see of one neighbour species; tables by name.
 
-    A tile value is D_v of one amplitude v = (channel, m); values of a channel lie side by side.
+    A tile value is D_v of one amplitude v = (channel, m), those of a channel side by side, or, on hosts and behind
+    them, the gradient of a function that others are made of.
     """
 
     neighbour: int
     n_channels: int
-    n_values: int
+    n_amplitudes: int  # tile values that are derivatives of amplitudes
+    n_values: int  # all tile values
+    n_stages: int  # chunks, after those of the functions, whose results are tile values themselves
     n_primitives: int  # radial functions of a slot, values; as many slopes follow
     n_terms: int  # products J D of all functions together
     channels: str  # per channel: l, number of radial functions it is made of
     primitives: str  # those, one channel after another
     coefficients: str  # and their coefficients
-    chunks: str  # per chunk: first run, first member, first value; one more at the end
-    runs: str  # functions of a chunk by their number of slots: that, how many
-    members: str  # those, in this order: first slot, which of the chunk
-    values: str  # per slot of a function, in this order: its tile value
-    functions: str  # for cards, per function: first slot, first row; one more at the end
-    rows: str  # for cards, per slot of a function, one function after another: its tile value
-
-    @property
-    def of_cards(self) -> set[str]:
-        """Tables that only cards read: functions in the order of their columns."""
-        return {self.functions, self.rows}
-
-    @property
-    def of_hosts(self) -> set[str]:
-        """Tables that only the C kernel reads: functions in the order of their contraction."""
-        return {self.chunks, self.runs, self.members, self.values}
+    chunks: str = ""  # for hosts, per chunk: first run, first member, first value; one more at the end
+    runs: str = ""  # functions of a chunk by their number of slots: that, how many
+    members: str = ""  # those, in this order: first slot, which of the chunk
+    values: str = ""  # per slot of a function, in this order: its tile value
+    functions: str = ""  # for cards, per function: first slot, first row; one more at the end
+    rows: str = ""  # per slot of a function, one function after another: its tile value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +50,7 @@ class DesignCentre:
 
     index: int
     n_functions: int
+    n_kept: int  # functions that others are made of: computed first, their gradients tile values
     n_many_body: int
     first_column: int  # parameter of the first many-body row
     first_pair_column: int  # parameter of the first pair row

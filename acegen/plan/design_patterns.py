@@ -1,0 +1,198 @@
+"""Stage 4, forward mode: which tile values the functions of a centre are sums over, for every neighbour species."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from acegen.plan.design_types import DesignPattern, DesignTable
+from acegen.plan.types import Plan
+from acegen.potential import Bond, Centre
+from acegen.program.types import Program
+
+CHUNK = 24  # functions contracted before they are written to memory: their sums stay in the L1 cache
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What every function of one centre is a sum over; those that are kept follow once more as rows of their own.
+
+    A leg is (source, slot): a channel, with the slots of its 2l+1 components side by side, or one slot of the k-th
+    kept function, numbered n_channels + k.
+    """
+
+    rows: list[list[tuple[int, int]]]  # legs of each
+    slots: list[int]  # first slot of each row, one more at the end
+    stages: list[list[int]]  # rows of the kept functions, those first that others of them are made of
+
+
+@dataclass
+class Tables:
+    """Static arrays; equal ones are printed once (centres of a linear model share nearly all)."""
+
+    cards: bool  # for CUDA
+    known: dict[tuple[str, bytes], DesignTable] = field(default_factory=dict)
+
+    def add(self, stem: str, ctype: str, values: list[int] | list[float]) -> str:
+        """Name of the array."""
+        array = np.array(values, float if ctype == "real" else np.int64)
+        key = (stem, array.tobytes())
+        if key not in self.known:
+            number = sum(name == stem for name, _ in self.known)
+            self.known[key] = DesignTable(f"{stem}_{number}", ctype, array)
+        return self.known[key].name
+
+
+def _row_of(centre: Centre, bonds: tuple[Bond, ...], c: int, b: int) -> np.ndarray:
+    """Coefficients of a channel over the primitives of the bond to species b; zero where it does not see b."""
+    channel = centre.channels[c]
+    row = np.asarray(channel.coefficients)
+    if channel.neighbour == b:
+        return row
+    if channel.neighbour >= 0:
+        return np.zeros(0)
+    ends = np.cumsum([bond.n_primitives for bond in bonds])
+    return np.asarray(np.split(row, ends[:-1])[b])
+
+
+def _terms(centre: Centre, bonds: tuple[Bond, ...], program: Program, c: int, b: int) -> tuple[list[int], list[float]]:
+    """R_c as a sum of radial functions that the edge stage leaves behind: (numbers, coefficients)."""
+    l, leaf = centre.channels[c].l, program.leaf_offset[c]
+    if leaf >= 0 and centre.channels[c].neighbour == b:
+        for pool in program.pools:
+            if (pool.neighbour, pool.l) == (b, l):
+                for k in pool.primitives:
+                    if pool.row(k) == leaf:
+                        return [k], [1.0]
+    row = _row_of(centre, bonds, c, b)
+    chosen = np.flatnonzero(row)
+    return chosen.tolist(), row[chosen].tolist()
+
+
+def _without_gaps(rows: list[list[tuple[int, int]]], seen: set[int]) -> set[int]:
+    """Sources that get tile values: those seen, and zeros between them, for the slots of a function are one run."""
+    kept = set(seen)
+    while True:
+        before = len(kept)
+        for legs in rows:
+            inside = [k for k, (source, _) in enumerate(legs) if source in kept]
+            kept |= {source for source, _ in legs[inside[0] : inside[-1] + 1]} if inside else set()
+        if len(kept) == before:
+            return kept
+
+
+class _Amplitudes(NamedTuple):
+    """Tile values that are derivatives of amplitudes: the radial functions of their channels."""
+
+    first: dict[int, int]  # channel -> first tile value
+    n_values: int
+    channels: list[int]  # per channel: l, number of radial functions
+    primitives: list[int]
+    coefficients: list[float]
+
+
+def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs: Legs, b: int) -> _Amplitudes:
+    used = sorted({source for row in legs.rows for source, _ in row if source < len(centre.channels)})
+    terms = {c: _terms(centre, bonds, program, c, b) for c in used}
+    seen = _without_gaps(legs.rows, {c for c, (numbers, _) in terms.items() if numbers})
+    first: dict[int, int] = {}
+    n_values = 0
+    channels: list[int] = []
+    primitives: list[int] = []
+    coefficients: list[float] = []
+    for c, (numbers, values) in terms.items():
+        if c not in seen:
+            continue
+        first[c] = n_values
+        n_values += 2 * centre.channels[c].l + 1
+        channels += [centre.channels[c].l, len(numbers)]
+        primitives += numbers
+        coefficients += values
+    return _Amplitudes(first, n_values, channels, primitives, coefficients)
+
+
+def make_pattern(
+    plan: Plan,
+    a: int,
+    b: int,
+    centre: Centre,
+    bonds: tuple[Bond, ...],
+    program: Program,
+    legs: Legs,
+    tables: Tables,
+) -> DesignPattern:
+    """What the functions of centre a see of neighbours b: tile values and, per function, the run of its slots."""
+    n_channels, n_functions = len(centre.channels), len(centre.functions)
+    amplitudes = _amplitudes(centre, bonds, program, legs, b)
+    value_of, n_values = dict(amplitudes.first), amplitudes.n_values  # source -> its first tile value
+    groups = [list(range(f, min(f + CHUNK, n_functions))) for f in range(0, n_functions, CHUNK)]
+    place = {row: k for group in groups for k, row in enumerate(group)}  # of the result of a row
+    for stage in legs.stages:
+        seen = [row for row in stage if any(source in value_of for source, _ in legs.rows[row])]
+        for row in seen:
+            value_of[n_channels + row - n_functions] = n_values
+            place[row] = n_values - amplitudes.n_values
+            n_values += 1
+        groups += [seen] if seen else []
+    found: list[tuple[int, list[int]]] = []  # per row: its first slot, tile values of all its slots
+    for row, slot in zip(legs.rows, legs.slots, strict=False):
+        run = [leg for leg in row if leg[0] in value_of]
+        widths = [2 * centre.channels[source].l + 1 if source < n_channels else 1 for source, _ in run]
+        values = [value_of[source] + m for (source, _), width in zip(run, widths, strict=True) for m in range(width)]
+        found.append((run[0][1] if run else slot, values))
+    bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
+    return DesignPattern(
+        neighbour=b,
+        n_channels=len(amplitudes.channels) // 2,
+        n_amplitudes=amplitudes.n_values,
+        n_values=n_values,
+        n_stages=len(groups) - -(-n_functions // CHUNK),
+        n_primitives=plan.edges[bond.edge].n_primitives if bond.edge >= 0 else 0,
+        n_terms=sum(len(found[row][1]) for group in groups for row in group),
+        channels=tables.add("CHANNELS", "uint16_t", amplitudes.channels),
+        primitives=tables.add("PRIMITIVES", "uint16_t", amplitudes.primitives),
+        coefficients=tables.add("COEFFICIENTS", "real", amplitudes.coefficients),
+        **(_in_order_of_columns(found, legs, tables) if tables.cards else _in_chunks(found, groups, place, tables)),
+    )
+
+
+def _in_order_of_columns(found: list[tuple[int, list[int]]], legs: Legs, tables: Tables) -> dict[str, str]:
+    """For cards: one function after another."""
+    sizes = [len(values) for _, values in found]
+    starts = np.cumsum([0, *sizes]).tolist()
+    functions = [n for (slot, _), start in zip(found, starts, strict=False) for n in (slot, start)]
+    return {
+        "functions": tables.add("FUNCTIONS", "uint32_t", [*functions, legs.slots[-1], starts[-1]]),
+        "rows": tables.add("ROWS", "uint16_t", [value for _, values in found for value in values]),
+    }
+
+
+def _in_chunks(
+    found: list[tuple[int, list[int]]], groups: list[list[int]], place: dict[int, int], tables: Tables
+) -> dict[str, str]:
+    """For hosts: the rows of each group by their number of slots.
+
+    A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.  And
+    where its tables are read one entry after another, addresses are known early: another quarter.
+    """
+    order: list[int] = []
+    runs: list[int] = []
+    chunks: list[int] = []
+    n_values = 0
+    for group in [*groups, []]:
+        chunks += [len(runs) // 2, len(order), n_values]
+        by_slots: dict[int, list[int]] = {}
+        for row in group:
+            by_slots.setdefault(len(found[row][1]), []).append(row)
+        for count in sorted(by_slots):
+            runs += [count, len(by_slots[count])]
+            order += by_slots[count]
+            n_values += count * len(by_slots[count])
+    return {
+        "chunks": tables.add("CHUNKS", "uint32_t", chunks),
+        "runs": tables.add("RUNS", "uint16_t", runs),
+        "members": tables.add("MEMBERS", "uint32_t", [n for row in order for n in (found[row][0], place[row])]),
+        "values": tables.add("VALUES", "uint16_t", [value for row in order for value in found[row][1]]),
+    }
