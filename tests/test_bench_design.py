@@ -17,7 +17,7 @@ from acegen import GraphBatch
 from acegen.bench.design import multiply_adds
 from acegen.bench.structures import build_structure, choose_crystal
 from acegen.cli.main import main
-from acegen.inputs import read_input
+from acegen.compiler import compile_plan, plan_design
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +40,25 @@ def test_record_and_text(source: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "of_bandwidth" in text and f"{n_parameters} parameters" in text
 
 
-def test_multiply_adds_are_those_of_the_sum(source: Path) -> None:
-    """Three for every neighbour and every amplitude that a function of its centre depends on and it contributes to."""
-    model, potential = acegen.load(source, threads=1), read_input(source).potential
+def test_multiply_adds_are_those_of_the_plan(source: Path) -> None:
+    """Three for every neighbour and every slot, counted in the tables of the kernel; fewer than the amplitudes that
+    the functions depend on, since some are a shorter one times an amplitude."""
+    model = acegen.load(source, threads=1)
+    read, plan = compile_plan(source)
+    design = plan_design(read.potential, plan)
+    assert design is not None
+    sizes = {table.name: len(table.values) for table in design.tables}
     atoms = build_structure(model.species, choose_crystal(model.species), 8)
     graph = GraphBatch.from_atoms(atoms, model)
-    expected = 0
+    expected = of_amplitudes = 0
     for i in range(graph.n_atoms):
-        centre = potential.centres[graph.species[i]]
+        centre = read.potential.centres[graph.species[i]]
         for j in graph.edge_to[graph.first_edge[i] : graph.first_edge[i + 1]]:
+            expected += 3 * sizes[design.centres[graph.species[i]].patterns[graph.species[j]].values]
             for function in centre.functions:
                 seen = [centre.channels[c] for c in set(function.channels)]
-                expected += sum(3 * (2 * c.l + 1) for c in seen if c.neighbour in (-1, graph.species[j]))
-    assert multiply_adds(potential, graph) == expected
+                of_amplitudes += sum(3 * (2 * c.l + 1) for c in seen if c.neighbour in (-1, graph.species[j]))
+    assert multiply_adds(design, graph) == expected < of_amplitudes
 
 
 @pytest.mark.peer

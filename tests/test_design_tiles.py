@@ -73,32 +73,38 @@ def test_rows_of_any_number_of_neighbours(model: Model, stars: GraphBatch) -> No
 
 @pytest.mark.parametrize("name", SPECS)
 def test_order_of_contraction(spec_folder: Path, name: str) -> None:
-    """Chunks hold the functions of their columns, each once, sorted by the number of slots, with the rows of D that
-    the tables in the order of columns give."""
+    """Chunks hold the functions of their columns, each once, those of one number of slots and one first value in a
+    run; stages behind them hold the functions kept, each once, as tile values behind those of the amplitudes."""
     source, plan = compile_plan(write_spec(spec_folder, name))
     design = plan_design(source.potential, plan)
     assert design is not None
     tables = {table.name: table.values for table in design.tables}
     for centre in design.centres:
         for p in centre.patterns:
-            slots, first_row = tables[p.functions].reshape(-1, 2).T
             runs, members = tables[p.runs].reshape(-1, 2), tables[p.members].reshape(-1, 2)
             chunks = tables[p.chunks].reshape(-1, 3)
+            n_chunks = -(-centre.n_functions // CHUNK)
+            assert len(chunks) == n_chunks + p.n_stages + 1
             sizes = np.repeat(runs[:, 0], runs[:, 1])
             chunk = np.repeat(np.arange(len(chunks) - 1), np.diff(chunks[:, 1]))
-            functions = CHUNK * chunk + members[:, 1]
-            assert sorted(functions) == list(range(centre.n_functions)) and members[:, 1].max() < CHUNK
-            assert np.array_equal(members[:, 0], slots[functions])
-            assert np.array_equal(sizes, np.diff(first_row)[functions])
-            rows = [tables[p.rows][first_row[f] : first_row[f + 1]] for f in functions]
-            assert np.array_equal(tables[p.values], np.concatenate(rows))
+            ends = np.cumsum([0, *sizes])
             starts = np.searchsorted(chunk, np.arange(len(chunks)))
             assert np.array_equal(chunks[:, 1], starts)
-            assert np.array_equal(chunks[:, 2], np.concatenate([[0], np.cumsum(sizes)])[starts])
+            assert np.array_equal(chunks[:, 2], ends[starts])
+            assert ends[-1] == p.n_terms == len(tables[p.values])
             run_ends = np.cumsum(runs[:, 1])
             assert np.array_equal(chunks[1:, 0], np.searchsorted(run_ends, starts[1:]) + 1)
-            for first, last in zip(chunks[:-1, 0], chunks[1:, 0], strict=True):
-                assert (np.diff(runs[first:last, 0]) > 0).all()
+            of_columns = chunk < n_chunks
+            functions = (CHUNK * chunk + members[:, 1])[of_columns]
+            assert sorted(functions) == list(range(centre.n_functions))
+            assert sorted(members[~of_columns, 1]) == list(range(p.n_values - p.n_amplitudes))
+            firsts = [tables[p.values][start] if size > 1 else 0 for start, size in zip(ends, sizes, strict=False)]
+            for first, last in zip(run_ends - runs[:, 1], run_ends, strict=True):
+                assert len(set(firsts[first:last])) == 1
+            ready = p.n_amplitudes  # a stage reads amplitudes and the results of stages before it
+            for stage in range(n_chunks, len(chunks) - 1):
+                assert tables[p.values][chunks[stage, 2] : chunks[stage + 1, 2]].max() < ready
+                ready += chunks[stage + 1, 1] - chunks[stage, 1]
 
 
 @pytest.mark.parametrize("offset", [0, 1, 3, 6])

@@ -1,7 +1,7 @@
 """Forward mode timed: rows of the design matrix and basis gradients, against their floors and ace-jax's rows.
 
-Floors: the bytes of the output at the bandwidth of memory, and the multiply-adds sum_v J D (three for every neighbour
-and every amplitude a function is made of) at the measured peak.
+Floors: the bytes of the output at the bandwidth of memory, and the multiply-adds sum_v J D of the plan (three for every
+neighbour and every slot of a function) at the measured peak.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from acegen.bench.peak import Peak
 from acegen.bench.peer_requests import make_request
 from acegen.bench.peers import PeerProcess
 from acegen.bench.structures import build_structure, choose_crystal
-from acegen.inputs import SUFFIXES, read_input
+from acegen.inputs import SUFFIXES
 from acegen.loader import load
-from acegen.potential import Potential
 from acegen.runtime.design import ROWS, Design
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.model import Model
+
+if TYPE_CHECKING:
+    from acegen.plan.design_types import DesignPlan
 
 SIZES = (4, 64, 256)
 LARGEST_PEER = 64  # atoms: ace-jax keeps every gradient of the batch in memory
@@ -90,18 +92,21 @@ def _timed(call: Callable[[], object], calls: int) -> Seconds:
     return Seconds((time.process_time() - cpu) / calls, (time.perf_counter() - wall) / calls)
 
 
-def multiply_adds(potential: Potential, graph: GraphBatch) -> int:
-    """Products J D of all functions, neighbours and directions."""
-    species = range(len(potential.species))
-    per_bond = np.zeros((len(species), len(species)), np.int64)
-    for a in species:
-        channels = potential.centres[a].channels
-        for function in potential.centres[a].functions:
-            for c in set(function.channels):
-                width = 2 * channels[c].l + 1
-                per_bond[a, list(species) if channels[c].neighbour < 0 else channels[c].neighbour] += width
+def multiply_adds(design: DesignPlan, graph: GraphBatch) -> int:
+    """Products J D of all functions, neighbours and directions, as the kernel makes them."""
+    per_bond = np.array([[pattern.n_terms for pattern in centre.patterns] for centre in design.centres])
     centre = np.repeat(graph.species, np.diff(graph.first_edge))
     return int(3 * per_bond[centre, graph.species[graph.edge_to]].sum())
+
+
+def _design_plan(source: Path) -> DesignPlan | None:
+    """Plan of an input; a bundle has none."""
+    if source.suffix not in SUFFIXES:
+        return None
+    from acegen.compiler import compile_plan, plan_design  # the compiler's tower: only where work is counted
+
+    read, plan = compile_plan(source)
+    return plan_design(read.potential, plan)
 
 
 def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text: None) -> Record:
@@ -122,7 +127,7 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
         "runs": [],
         "notes": [],
     }
-    potential = read_input(wanted.source).potential if wanted.source.suffix in SUFFIXES else None
+    plan = _design_plan(wanted.source)
     crystal = choose_crystal(model.species, wanted.lattice, wanted.lattice_constant)
     peak = Peak()
     for size in wanted.sizes:
@@ -138,7 +143,7 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
             peak.sample()
             timings = alternate(contenders, ["cpu"] * len(contenders), wanted.repeats)
             peak.sample()
-        work = None if potential is None else multiply_adds(potential, graph)
+        work = None if plan is None else multiply_adds(plan, graph)
         record["runs"].append(_run(model, graph, timings, work, memory.n_bytes))
         if compared is not None and compared.results:
             record["runs"][-1]["ace_jax_difference"] = _difference(compared, ours.rows)

@@ -13,7 +13,7 @@ of the program (acegen.program).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from acegen.program.types import Program
 
 _LINE = 8  # numbers of a line of the caches
 _FEW_SLOTS = 3.0  # of a function, on average
+_MOST_VALUES = 65535  # of a tile: their numbers are 16 bits wide
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
 
 
@@ -103,6 +104,8 @@ def _centre(
     columns: tuple[int, int],
 ) -> DesignCentre:
     shorter = {} if tables.cards else shorter_functions(centre)
+    if sum(2 * channel.l + 1 for channel in centre.channels) + len(shorter) > _MOST_VALUES:
+        shorter = {}
     kept = levels(shorter)
     products = Products(centre, program, [kernel.name for kernel in plan.kernels], plan.max_components)
     found = Operations()

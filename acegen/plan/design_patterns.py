@@ -137,10 +137,10 @@ def make_pattern(
             n_values += 1
         groups += [seen] if seen else []
     found: list[tuple[int, list[int]]] = []  # per row: its first slot, tile values of all its slots
-    for row, slot in zip(legs.rows, legs.slots, strict=False):
-        run = [leg for leg in row if leg[0] in value_of]
-        widths = [2 * centre.channels[source].l + 1 if source < n_channels else 1 for source, _ in run]
-        values = [value_of[source] + m for (source, _), width in zip(run, widths, strict=True) for m in range(width)]
+    for row_legs, slot in zip(legs.rows, legs.slots, strict=False):
+        run = [leg for leg in row_legs if leg[0] in value_of]
+        widths = [2 * centre.channels[c].l + 1 if c < n_channels else 1 for c, _ in run]
+        values = [value_of[c] + m for (c, _), width in zip(run, widths, strict=True) for m in range(width)]
         found.append((run[0][1] if run else slot, values))
     bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
     return DesignPattern(
@@ -172,10 +172,11 @@ def _in_order_of_columns(found: list[tuple[int, list[int]]], legs: Legs, tables:
 def _in_chunks(
     found: list[tuple[int, list[int]]], groups: list[list[int]], place: dict[int, int], tables: Tables
 ) -> dict[str, str]:
-    """For hosts: the rows of each group by their number of slots.
+    """For hosts: the rows of each group by their number of slots, then by their first tile value.
 
     A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.  And
-    where its tables are read one entry after another, addresses are known early: another quarter.
+    where its tables are read one entry after another, addresses are known early: another quarter.  A first value that
+    stays the same is read once.
     """
     order: list[int] = []
     runs: list[int] = []
@@ -183,13 +184,14 @@ def _in_chunks(
     n_values = 0
     for group in [*groups, []]:
         chunks += [len(runs) // 2, len(order), n_values]
-        by_slots: dict[int, list[int]] = {}
+        by_slots: dict[tuple[int, int], list[int]] = {}
         for row in group:
-            by_slots.setdefault(len(found[row][1]), []).append(row)
-        for count in sorted(by_slots):
-            runs += [count, len(by_slots[count])]
-            order += by_slots[count]
-            n_values += count * len(by_slots[count])
+            values = found[row][1]
+            by_slots.setdefault((len(values), values[0] if len(values) > 1 else 0), []).append(row)
+        for (count, _), rows in sorted(by_slots.items()):
+            runs += [count, len(rows)]
+            order += rows
+            n_values += count * len(rows)
     return {
         "chunks": tables.add("CHUNKS", "uint32_t", chunks),
         "runs": tables.add("RUNS", "uint16_t", runs),

@@ -37,7 +37,7 @@ class DesignPattern:
     primitives: str  # those, one channel after another
     coefficients: str  # and their coefficients
     chunks: str = ""  # for hosts, per chunk: first run, first member, first value; one more at the end
-    runs: str = ""  # functions of a chunk by their number of slots: that, how many
+    runs: str = ""  # functions of a chunk with one number of slots and one first tile value: that number, how many
     members: str = ""  # those, in this order: first slot, which of the chunk
     values: str = ""  # per slot of a function, in this order: its tile value
     functions: str = ""  # for cards, per function: first slot, first row; one more at the end
