@@ -46,7 +46,7 @@ class CudaSource:
     def of_design(path: Path) -> CudaSource:
         """The forward mode that the compiler writes for `path`, a linear model."""
         source, plan = compile_plan(path)
-        design = plan_design(source.potential, plan)
+        design = plan_design(source.potential, plan, cards=True)
         assert design is not None
         file, record = render_cuda_design(design)
         return CudaSource(file.text, record, plan.species, plan.largest_cutoff)

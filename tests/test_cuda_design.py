@@ -179,7 +179,7 @@ def test_derivatives_that_fill_shared_memory(
     """Where those of one neighbour alone are too many, they are in global memory: the same bits."""
     monkeypatch.setattr("acegen.plan.cuda_design.STATIC_SHARED", 8)
     source, plan = compile_plan(spec_folder / f"{on_cpu.name}.yaml")
-    file, record = render_cuda_design(plan_design(source.potential, plan))
+    file, record = render_cuda_design(plan_design(source.potential, plan, cards=True))
     assert "derivative" in [buffer.name for buffer in record.buffers]
     backend = HostBackend(flags=LIGHT)
     program = DesignProgram(record, file.text, backend, on_cpu.n_parameters)
