@@ -107,22 +107,34 @@ COMMITTEE_WORKSPACE: tuple[Argument, ...] = (
 )
 # int64_t <name>_committee_workspace(COMMITTEE_WORKSPACE): bytes that committee needs.
 
+_DESIGN_WORK = (
+    _A("workspace", "void", ("workspace_bytes",), "work", "scratch memory of <name>_design_workspace() bytes"),
+    _WORK[1],
+)
+
 DESIGN: tuple[Argument, ...] = (
     *_GRAPH,
     _A("energy", "double", ("n_systems", "n_parameters"), "out", "rows d energy/d weights", "", True),
     _A("forces", "double", ("n_atoms", "3", "n_parameters"), "out", "rows d forces/d weights", "1/A", True),
     _A("virial", "double", ("n_systems", "6", "n_parameters"), "out", "rows of xx yy zz yz xz xy", "", True),
     _THREADS,
-    *_WORK,
+    *_DESIGN_WORK,
 )
 # int <name>_design(DESIGN): 0 good; 1 workspace too small; 2 species out of range.
 
 GRADIENTS: tuple[Argument, ...] = (
     *_GRAPH,
     _A("basis", "double", ("n_atoms", "n_basis"), "out", "basis B of each atom, rows of its own species", "", True),
-    _A("basis_gradients", "double", ("n_edges", "3", "n_basis"), "out", "dB_b(i)/dr_ij; zero on entry", "1/A"),
+    _A(
+        "basis_gradients",
+        "double",
+        ("n_edges", "3", "n_basis"),
+        "out",
+        "dB_b(i)/dr_ij; must be zero on entry: only what neighbours contribute is written",
+        "1/A",
+    ),
     _THREADS,
-    *_WORK,
+    *_DESIGN_WORK,
 )
 # int <name>_gradients(GRADIENTS), as above.
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from acegen.emit.environment import environment
 from acegen.emit.printer import statements
+from acegen.emit.prune import prune
 from acegen.emit.render import SourceFile, documented, tidy
 from acegen.emit.wrap import wrap
 from acegen.manifest import DESIGN, DESIGN_WORKSPACE, GRADIENTS
@@ -15,7 +16,7 @@ from acegen.program.types import component
 
 
 @lru_cache
-def harmonics_gradients(l_max: int) -> tuple[str, ...]:
+def harmonics_gradients(l_max: int, solid: bool = True) -> tuple[str, ...]:
     """Statements that hand Y_lm and its derivative along the unit vector to `keep`, before projection."""
     section = harmonics_section(l_max)
     zero = {a.target.name for a in section.body if a.value == 0}
@@ -33,7 +34,7 @@ def harmonics_gradients(l_max: int) -> tuple[str, ...]:
         return name if name in lane else "zero" if name in zero else f"vec_of({name})"
 
     for l in range(l_max + 1):
-        if l > 0:
+        if l > 0 and solid:
             lines.append(f"next_degree(&scale, {l});")
         for m in range(l + 1):
             q, dq, at = f"q_{l}_{m}", f"dq_{l}_{m}", l * l + component(m)
@@ -66,7 +67,7 @@ def render_design(design: DesignPlan) -> tuple[SourceFile, ...]:
     return tuple(
         SourceFile(
             f"{design.plan.name}_design.{suffix}",
-            wrap(tidy(jinja.get_template(f"c/design.{suffix}.j2").render(values))),
+            wrap(tidy(prune(jinja.get_template(f"c/design.{suffix}.j2").render(values)))),
         )
         for suffix in ("h", "c")
     )

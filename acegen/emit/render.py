@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from acegen.emit.environment import environment
+from acegen.emit.prune import prune
 from acegen.emit.wrap import WIDTH, wrap
 from acegen.manifest import COMMITTEE, EVALUATE, SITE, Argument
 from acegen.maths.switching import switching_section
@@ -51,6 +52,8 @@ def render_c(plan: Plan) -> tuple[SourceFile, ...]:
         "switching": switching_section(),
     }
     return tuple(
-        SourceFile(f"{plan.name}.{suffix}", wrap(tidy(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
+        SourceFile(
+            f"{plan.name}.{suffix}", wrap(tidy(prune(jinja.get_template(f"c/module.{suffix}.j2").render(values))))
+        )
         for suffix in ("h", "c")
     )
