@@ -13,6 +13,7 @@ import numpy.typing as npt
 from acegen.build.cache import cached_library
 from acegen.errors import InputError, LoadError
 from acegen.manifest import Manifest
+from acegen.runtime.arrays import FloatArray
 from acegen.runtime.committee import CommitteeIn
 from acegen.runtime.kept import kept_arrays
 from acegen.runtime.kernel import Kernel
@@ -83,16 +84,19 @@ def reload_bundle(
     threads: int | None,
     weights: Sequence[npt.ArrayLike] | None,
     active_set: Sequence[npt.ArrayLike] | None = None,
-    committee: CommitteeIn | None = None,
+    committee: tuple[CommitteeIn, tuple[FloatArray, ...]] | None = None,
 ) -> LoadedModel:
-    """Undo pickling of a model: load the bundle again and put back what has been replaced."""
+    """Undo pickling of a model: load the bundle again and put back what has been replaced.
+
+    A `committee` comes with the weights that its members belong to.
+    """
     model = load_bundle(path, device, precision, threads)
     if weights is not None:
         model.weights = weights
     if active_set is not None:
         model.active_set = active_set
     if committee is not None:
-        model.committee = committee
+        model.give_committee(*committee)
     return model
 
 
