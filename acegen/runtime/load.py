@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -44,7 +45,8 @@ def load_bundle(
     Args:
         path: the folder that holds manifest.json.
         device: "cpu", "cuda" (the first device) or "cuda:<number>".
-        precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for.
+        precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for. A UserWarning
+            tells where float32 loses digits that a bundle made for it keeps.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
 
     Raises:
@@ -62,6 +64,12 @@ def load_bundle(
         raise LoadError(f"precision: expected 'float64' or 'float32', found {chosen!r}")
     n_threads = thread_count(threads)
     check_files(folder, manifest)
+    if manifest.cancels and chosen == "float32":
+        warnings.warn(
+            f"{folder}: compiled for float64, its energies in float32 lose a digit or more to terms of order 1 that "
+            "cancel, which a bundle compiled for float32 has in tables (acegen compile --precision float32)",
+            stacklevel=2,
+        )
     origin = (str(folder.absolute()), device, precision, threads)
     if device != "cpu":
         from acegen.runtime.cuda.load import cuda_model
