@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -279,11 +280,10 @@ def _threads(subject: Subject) -> float:
     from acegen.runtime.load import load_bundle
 
     copies = [subject.structures[0]] * (1 + 128 // max(1, len(subject.structures[0].species)))
-    results = [
-        load_bundle(subject.folder, precision=subject.model.precision, threads=n).evaluate(
-            subject.graph(copies), ("energies", "forces")
-        )
-        for n in (1, 2, 3)
-    ]
+    graph = subject.graph(copies)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told when the subject was loaded
+        models = [load_bundle(subject.folder, precision=subject.model.precision, threads=n) for n in (1, 2, 3)]
+    results = [model.evaluate(graph, ("energies", "forces")) for model in models]
     energies = [subject.energy_error(other.energies, results[0].energies) for other in results[1:]]
     return worst_of([*energies, *(subject.force_error(other.forces, results[0].forces) for other in results[1:])])

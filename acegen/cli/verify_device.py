@@ -47,7 +47,16 @@ def _search_error(subject: Subject) -> float:
 
 
 def device_float32(subject: Subject) -> list[Check]:
-    """The same CUDA source in single precision, with sums in double."""
-    model = load_bundle(subject.folder, subject.model.device, "float32")
+    """The CUDA kernels that loading in single precision gives; of a bundle, its own source in single precision."""
+    folder = subject.folder
+    if subject.source is not None:
+        from acegen.compiler import compile_files
+        from acegen.emit.bundle import write_bundle
+
+        form, products = subject.options["form"], subject.options["products"]
+        compiled = compile_files(subject.source, "float32", form, products, targets=("c", "cuda"))
+        folder = subject.scratch / "float32"
+        write_bundle(folder, compiled.files, compiled.manifest, compiled.binary)
+    model = load_bundle(folder, subject.model.device, "float32")
     single = model.evaluate(subject.base_graph, ("energy", "forces"))
     return subject.single_precision("float32", single, subject.base)
