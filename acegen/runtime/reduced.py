@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray, Int64Array
 from acegen.runtime.edges import Shifts
 
@@ -39,10 +40,16 @@ def shorter_vectors(cell: FloatArray, pbc: npt.NDArray[np.bool_]) -> tuple[Float
 
 
 def in_given_cells(shifts: Shifts, cells: dict[int, Int64Array]) -> Shifts:
-    """Translations with multiples of the given cell vectors; `cells` has the integers of the structures reduced."""
+    """Translations with multiples of the given cell vectors; `cells` has the integers of the structures reduced.
+
+    Raises:
+        InputError: multiples beyond 32 bits.
+    """
     assert shifts.multiples is not None  # searched, not given
     multiples = shifts.multiples.astype(np.int64)
     for system, turned in cells.items():
         of_it = shifts.systems == system
         multiples[of_it] = multiples[of_it] @ turned
+    if multiples.size and int(np.abs(multiples).max()) >= 2**31:
+        raise InputError(f"atoms: cell multiples up to {int(np.abs(multiples).max())} are out of any reach")
     return replace(shifts, multiples=multiples.astype(np.int32))
