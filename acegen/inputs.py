@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acegen.basis.coupled import enumerate_potential
+from acegen.basis.size import check_size
 from acegen.basis.tabulate import tabulate
 from acegen.errors import SpecError
 from acegen.linear.ace_jax import read_ace_jax
@@ -51,6 +52,17 @@ def read_input(path: Path) -> Input:
     exact = enumerate_potential(spec)
     potential, tables = tabulate(exact, spec)
     return Input(exact, potential, spec.precision, tables)
+
+
+def count_functions(path: Path) -> int:
+    """Functions per species of a specification, counted in a second, before any is enumerated; 0 for other inputs.
+
+    Raises:
+        SpecError: the file breaks a rule, or has more functions than it allows.
+    """
+    if path.suffix not in (".yaml", ".yml") or _is_pace_yaml(path):
+        return 0
+    return check_size(read_spec(path))
 
 
 def _is_pace_yaml(path: Path) -> bool:

@@ -174,6 +174,7 @@ class Manifest:
     cuda: dict[str, Any] | None = None  # acegen.record.Record of the CUDA source, where there is one
     design: str | None = None  # C file of the forward-mode kernel, where there is one
     cuda_design: dict[str, Any] | None = None  # Record of the forward mode in CUDA, where there is one
+    cancels: bool = False  # made for float64; in float32 terms of order 1 cancel, for which a kernel made so has tables
 
     def to_json(self) -> str:
         """Canonical text, stable for the same content, with its own checksum among the keys."""
@@ -181,6 +182,8 @@ class Manifest:
         for name in ("cuda", "design", "cuda_design"):
             if raw[name] is None:
                 del raw[name]
+        if not self.cancels:
+            del raw["cancels"]
         return json.dumps({**raw, "checksum": _checksum(raw)}, indent=1, sort_keys=True) + "\n"
 
     @staticmethod

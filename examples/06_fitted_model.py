@@ -239,11 +239,8 @@ def dynamics(a: float) -> np.ndarray:
             _, kelvin, energy, conserved, *_, gamma, energy_std, forces_std = np.mean(samples[part], axis=0)
             move, force, most = np.max(samples[part], axis=0)[4:7]
             conserved -= np.mean(samples[:20], axis=0)[3]
-            print(
-                f"| {samples[-1][0]:.3g} | {kelvin:.0f} | {energy:.4f} | {conserved:+.3f} | {move:.2f} | {force:.2f}",
-                end="",
-            )
-            print(f" | {most:.2f} | {gamma:.2f} | {energy_std:.3f} | {forces_std:.4f} |")
+            row = f"| {samples[-1][0]:.3g} | {kelvin:.0f} | {energy:.4f} | {conserved:+.3f} | {move:.2f} | {force:.2f}"
+            print(f"{row} | {most:.2f} | {gamma:.2f} | {energy_std:.3f} | {forces_std:.4f} |")
     steps = thermostat.get_number_of_steps()
     print(f"{steps} steps in {seconds:.1f} s: {steps / seconds:.0f}/s; {calculator.n_lists - lists} neighbour lists")
     every = np.array(samples)

@@ -71,6 +71,27 @@ def test_a_huge_specification_is_refused_unenumerated(
     assert "raise the key max_functions" in text
 
 
+@pytest.mark.parametrize("verb", ["info", "compile"])
+def test_a_large_basis_is_told_before_it_is_enumerated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    """On stderr, also where that is no terminal: what follows takes a minute."""
+
+    def stop(spec: BasisSpec) -> None:
+        raise AcegenError("enumerated")
+
+    monkeypatch.setattr("acegen.basis.coupled.bodies", stop)
+    path = write(tmp_path, 1, 3, "degree: [64, 64, 40]\n")
+    assert main([verb, str(path)]) == 2
+    found = capsys.readouterr()
+    assert found.out == "" and found.err.splitlines() == [
+        f"acegen: {path}: 66,824 functions per species, a large basis: this may take minutes",
+        "acegen: enumerated",
+    ]
+    assert main([verb, str(write(tmp_path, 1, 3, "degree: 8\n"))]) == 2
+    assert capsys.readouterr().err == "acegen: enumerated\n"
+
+
 def test_the_limit_can_be_set(tmp_path: Path) -> None:
     """It is no part of the model: the digest stays."""
     with pytest.raises(AcegenError, match="expected at most 53 functions per species, got 54;"):

@@ -117,6 +117,28 @@ def test_results_of_a_bundle_in_float32(spec: Path, frames: tuple[Path, list[Ato
     np.testing.assert_allclose(found[0].get_forces(), exact.forces, rtol=0, atol=1e-10)
 
 
+def test_atoms_all_but_at_one_place_are_told(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """File, frame, atoms and distance of the first, and how many more; whatever the batches, results are written."""
+    good = bulk("Si", cubic=True)
+    close, image = good.copy(), Atoms("Si", cell=[5.0, 5.0, 0.08], pbc=True)
+    close.positions[5] = close.positions[2] + [0.0, 0.001, 0.0]
+    path, out = tmp_path / "in.xyz", tmp_path / "out.xyz"
+    for frames, told in (
+        ([good, good], ""),
+        ([good, close], "frame 1: atoms 2 and 5 are 0.001 angstrom apart"),
+        ([image], "frame 0: atom 0 and its periodic image are 0.08 angstrom apart"),
+        (
+            [good, close, good, image],
+            "frame 1: atoms 2 and 5 are 0.001 angstrom apart; 2 structures have atoms closer than 0.1 angstrom",
+        ),
+    ):
+        write(path, frames, format="extxyz")
+        for batch in ("1", "256"):
+            assert main(["eval", str(spec), str(path), "-o", str(out), "--batch", batch]) == 0
+            assert capsys.readouterr().err == (f"acegen: warning: {path}: {told}\n" if told else "")
+            assert len(read(out, ":")) == len(frames)
+
+
 def _fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line on stderr; the output must not be there, nor anything else new next to it."""
     folder = Path(str(arguments[arguments.index("-o") + 1])).parent

@@ -86,6 +86,40 @@ def test_wrong_forces_fail(
     assert "FAILED" in capsys.readouterr().out
 
 
+def test_single_precision(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--precision float32 holds the kernel in float32 to the limits of single precision."""
+    code, found = _verify(capsys, spec, "--precision", "float32")
+    assert code == 0 and found["precision"] == "float32"
+    limits = {check["check"]: check["limit"] for check in found["checks"]}
+    for start in ("reference", "rotation", "reflection", "translation", "permutation", "float64"):
+        assert limits[f"{start}: energy per atom"] == 1e-6 and limits[f"{start}: forces"] == 1e-5
+    measured = {check["check"]: check["measured"] for check in found["checks"]}
+    assert measured["finite differences: forces, virial"] is None
+    assert measured["reference: forces"] > 1e-9  # it was float32
+
+
+def test_wrong_single_precision_fails(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle whose kernel in float32 has forces off in the fourth digit."""
+    from acegen.runtime.model import Model
+
+    assert main(["compile", str(spec), "-o", str(tmp_path / "bundle"), "--source-only"]) == 0
+    capsys.readouterr()
+    right = Model.evaluate
+
+    def wrong(self: Model, *arguments: Any) -> Any:
+        out = right(self, *arguments)
+        if "forces" in out.__dict__ and self.precision == "float32":
+            out.__dict__["forces"] = out.forces * (1.0 + 1e-4)
+        return out
+
+    monkeypatch.setattr(Model, "evaluate", wrong)
+    code, found = _verify(capsys, tmp_path / "bundle", "--precision", "float32")
+    failed = {check["check"] for check in found["checks"] if check["verdict"] == "failed"}
+    assert code == 1 and failed == {"float64: forces"}
+
+
 def test_wrong_reference_fails(spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The comparison with the interpreter is made: a reference that differs fails."""
     from acegen.interpreter import evaluate
@@ -215,7 +249,9 @@ def test_reference_energies_hide_no_error_of_single_precision(spec: Path, tmp_pa
     first, energies = subject.base_graph.first_atom, base.energies + 7874.9
     np.testing.assert_allclose(base.energies - subject.lone_energies[0], energies, rtol=0, atol=1e-11)
     off = np.array([1e-4 * energies[a:b].sum() for a, b in itertools.pairwise(first)])
-    energy, forces = subject.single_precision(Evaluation({"energy": base.energy + off, "forces": base.forces}))
+    energy, forces = subject.single_precision(
+        "float32", Evaluation({"energy": base.energy + off, "forces": base.forces}), base
+    )
     per_atom = np.abs(np.array([energies[a:b].mean() for a, b in itertools.pairwise(first)]))
     expected = (1e-4 * per_atom / np.maximum(1.0, per_atom)).max()
     np.testing.assert_allclose(energy.measured, expected, rtol=1e-6)

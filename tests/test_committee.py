@@ -152,18 +152,39 @@ def test_threads_give_the_same_to_the_last_bit(model: Model, frames: list[ase.At
     np.testing.assert_allclose(whole.forces_std, np.concatenate([out.forces_std for out in single]), rtol=1e-9)
 
 
-def test_replaced_weights_move_the_mean_only(model: Model, frames: list[ase.Atoms]) -> None:
-    """The committee is about its own mean, whatever the weights of the model are."""
-    before = model.evaluate(frames, NAMES)
-    mean = model.weights
+STALE = "the committee of model '.*' belongs to other weights: assign model.committee after model.weights"
+
+
+def test_other_weights_refuse_the_committee(model: Model, frames: list[ase.Atoms]) -> None:
+    """Deviations of weights the members were not given for are refused, also after pickling, until told to stay."""
+    before, mean = model.evaluate(frames, NAMES), model.weights
     model.weights = [2.0 * w for w in mean]
-    after = model.evaluate(frames, NAMES)
+    for one in (model, pickle.loads(pickle.dumps(model))):
+        for names in (("energy_std",), ("forces", "forces_std")):
+            with pytest.raises(InputError, match=STALE):
+                one.evaluate(frames, names)
     alone = model.evaluate(frames, ("energy", "forces"))
-    model.weights = mean
-    np.testing.assert_array_equal(after.forces_std, before.forces_std)
-    np.testing.assert_array_equal(after.energy_std, before.energy_std)
-    close(after.forces, alone.forces, alone.forces)
+    model.committee = model.committee
+    for one in (model, pickle.loads(pickle.dumps(model))):
+        after = one.evaluate(frames, NAMES)
+        for name in ("energy_std", "forces_std"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+        close(after.forces, alone.forces, alone.forces)
     assert not np.array_equal(after.energy, before.energy)
+    model.weights, model.committee = mean, model.committee
+
+
+def test_committee_of_the_bundle_belongs_to_its_weights(spec: Path) -> None:
+    """None gives it back, but not to other weights; the old weights put back bring back its deviations."""
+    model = acegen.load(spec, threads=1)
+    atoms, mean = lattice(model, (2, 2, 2), 1), model.weights
+    own = model.evaluate(atoms, "energy_std").energy_std
+    model.weights, model.committee = [1.5 * w for w in mean], None
+    for one in (model, pickle.loads(pickle.dumps(model))):
+        with pytest.raises(InputError, match=STALE):
+            one.evaluate(atoms, "energy_std")
+    model.weights = mean
+    np.testing.assert_allclose(model.evaluate(atoms, "energy_std").energy_std, own, rtol=1e-9)
 
 
 def test_single_precision(spec_folder: Path, kernels: Kernels) -> None:

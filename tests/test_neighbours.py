@@ -99,6 +99,40 @@ def test_wrong_cells_are_named():
             GraphBatch.from_atoms([good, bad], 3.0, species=("H",))
 
 
+def test_a_way_out_of_skewed_cells_is_named():
+    """Where no shorter vectors are looked for (the search of a device), the sentence tells how to find them."""
+    skewed = np.array([[3.0, 0, 0], [900.0, 3, 0], [0, 0, 3]])
+    with pytest.raises(InputError, match=r"thin, expected .*; ase\.geometry\.minkowski_reduce finds shorter vectors"):
+        neighbours.closed_box(skewed, np.ones(3, bool), 4.0, "atoms")
+    with pytest.raises(InputError, match=r"expected at least 0.01 of the cutoff 4$"):
+        neighbours.closed_box(np.diag([3.0, 3.0, 0.01]), np.ones(3, bool), 4.0, "atoms")
+
+
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, True, False), (False, True, True)])
+@pytest.mark.parametrize("times", [1_000, 1_000_000])
+def test_skewed_cells(pbc, times, monkeypatch):
+    """Cells far thinner than the cutoff, because skewed, have the edges of the same lattice in short vectors."""
+    straight = bulk("H", "fcc", a=4.0, cubic=True)
+    straight.rattle(0.1, seed=1)
+    straight.pbc = pbc
+    skewed, good = straight.copy(), bulk("H", "sc", a=2.0)
+    skewed.cell[1] += times * skewed.cell[int(pbc.index(True) if pbc[0] else 2)]
+    expected = GraphBatch.from_atoms(straight, 3.0, species=("H",))
+    for graph in both([good, skewed], 3.0, monkeypatch):
+        np.testing.assert_array_equal(np.diff(graph.first_edge[1:]), np.diff(expected.first_edge))
+        of_it = graph.shift_system == 1
+        np.testing.assert_allclose(
+            graph.shift_multiples[of_it] @ skewed.cell.array, graph.shifts[of_it], rtol=0, atol=1e-15 * times
+        )
+        for i in range(len(skewed)):
+            rows = slice(int(expected.first_edge[i]), int(expected.first_edge[i + 1]))
+            ours = slice(int(graph.first_edge[1 + i]), int(graph.first_edge[2 + i]))
+            wanted = np.column_stack([expected.edge_to[rows], expected.shifts[expected.edge_shift[rows]]])
+            found = np.column_stack([graph.edge_to[ours] - 1, graph.shifts[graph.edge_shift[ours]]])
+            order, other = np.lexsort(np.round(wanted, 6).T), np.lexsort(np.round(found, 6).T)
+            np.testing.assert_allclose(found[other], wanted[order], rtol=0, atol=1e-12)
+
+
 def test_farthest_move(monkeypatch):
     """Largest displacement, a common drift apart; not finite when a position is not."""
     rng = np.random.default_rng(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from structures import cluster, lattice
 
 import acegen
@@ -63,3 +64,22 @@ def test_single_precision_of_replaceable_weights(tmp_path: Path) -> None:
     assert _errors(model, exact)[0] < 1e-3  # a hundredth of the large terms is summed one by one
     model.weights = old
     np.testing.assert_array_equal(model.evaluate(cluster(model), "forces").forces, before)
+
+
+def test_bundles_for_double_precision_say_what_single_loses(tmp_path: Path) -> None:
+    """One sentence where terms cancel that a bundle made for float32 has in tables."""
+    _cancelling(tmp_path)
+    path = tmp_path / "made.yaml"
+    path.write_text(_SPEC.format(name="made", weights="kind: file, file: cancelling.npz"))
+    bundle = acegen.compile(path, tmp_path / "double.acegen")
+    exact, direct = bundle.load(), acegen.load(path, precision="float32")
+    with pytest.warns(UserWarning, match=r"double\.acegen: compiled for float64, its energies in float32 lose a digit"):
+        model = bundle.load(precision="float32")
+    assert _errors(model, exact)[0] > 10.0 * _errors(direct, exact)[0]
+
+
+def test_bundles_without_cancelling_terms_are_silent(specs: Path, tmp_path: Path) -> None:
+    """And their manifests do not mention it."""
+    bundle = acegen.compile(specs / "si_pair.yaml", tmp_path / "si_pair.acegen")
+    bundle.load(precision="float32")
+    assert "cancels" not in (bundle.path / "manifest.json").read_text()

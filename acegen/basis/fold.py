@@ -20,6 +20,7 @@ from acegen.potential import Bond, Centre, Potential, RadialFamily
 TOLERANCE = 1e-8  # of phi and its slope, relative to max(1, |phi|): far below single precision
 LARGEST_TERMS = 0.5  # per neighbour and density (eV for a linear density): below, float32 loses 3e-8 at most
 LARGEST_REPLACEABLE = 20.0  # the same of weights that may change: tables serve others less, and cost time at every edge
+LARGEST_UNTOLD = 2.0  # the same without a table: below, energies stay within 1e-6 of themselves
 INNER_PARTS = (0.125, 0.25, 0.4)  # of the range of a table: ends of its innermost segments
 _Y00 = 0.5 / math.sqrt(math.pi)
 
@@ -109,3 +110,13 @@ def fold_order_one(potential: Potential) -> Potential:
             new.append(replace(bond, families=(*bond.families, family), folded=part.shape[1]))
         bonds.append(tuple(new))
     return replace(potential, bonds=tuple(bonds), tables=tuple(tables))
+
+
+def cancels_in_single(potential: Potential) -> bool:
+    """Whether a kernel without tables, as made for double precision, loses digits in single that tables keep."""
+    most = max(LARGEST_UNTOLD, LARGEST_REPLACEABLE if potential.replaceable else LARGEST_TERMS)
+    return any(
+        _cancels(bond, _order_one(centre, row, b), potential.tables, most)
+        for centre, row in zip(potential.centres, potential.bonds, strict=True)
+        for b, bond in enumerate(row)
+    )

@@ -21,7 +21,8 @@ from acegen.basis.one_particle import RadialChannel, admitted, radial_channels
 from acegen.errors import SpecError
 from acegen.spec.model import BasisSpec
 
-_FINEST = 120  # bins per unit of level: an l_weight that is no such fraction is rounded down, which counts too many
+# Bins per unit of level, and of all levels, where l_weight is no simple fraction: rounded down, it counts too many.
+_FINEST, _MOST_BINS = 120, 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,10 @@ class OrderSize:
 def _unit(spec: BasisSpec) -> Fraction:
     """Width of a bin of levels; every level is a multiple of it when l_weight is a simple fraction."""
     weight = Fraction(spec.l_weight).limit_denominator(12)
-    steps = math.lcm(spec.n_species, weight.denominator) if abs(weight - spec.l_weight) < 1e-9 else _FINEST
-    return Fraction(1, steps)
+    if abs(weight - spec.l_weight) < 1e-9:
+        return Fraction(1, math.lcm(spec.n_species, weight.denominator))
+    largest = math.ceil(max(spec.degree, default=1.0))
+    return Fraction(1, min(_FINEST, max(12, _MOST_BINS // largest)))
 
 
 def _power_sums(
@@ -102,8 +105,8 @@ def order_sizes(spec: BasisSpec) -> Iterator[OrderSize]:
         yield OrderSize(order, float(np.mean(even * (1.0 - np.cos(angles)))), float(np.mean(even)))
 
 
-def check_size(spec: BasisSpec) -> None:
-    """Refuse a basis larger than `max_functions` before it is enumerated.
+def check_size(spec: BasisSpec) -> int:
+    """Refuse a basis larger than `max_functions` before it is enumerated; else its rows of B per species.
 
     Raises:
         SpecError: naming the number of functions, the limit, and how to lift it.
@@ -119,3 +122,4 @@ def check_size(spec: BasisSpec) -> None:
                 f"{spec.source}: {key}: expected at most {spec.max_functions:,} functions per species, "
                 f"got {found}{more}; lower order or {key}, or raise the key max_functions"
             )
+    return round(total)

@@ -91,6 +91,7 @@ def _compile(path: Path, arguments: argparse.Namespace, progress: Progress, numb
 
     if path.is_dir():
         raise SpecError(f"{path}: is a folder, expected a specification or a potential")
+    progress.warn_if_large(path)
     done = _STAGES * number
 
     def next_stage(stage: str) -> None:

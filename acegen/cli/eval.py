@@ -57,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate in batches; the output appears under its name only when everything went well."""
+    from acegen.cli.close_atoms import CloseAtoms
     from acegen.cli.extxyz import read_frames
     from acegen.xyz import count_frames
 
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         model = acegen.load(
             arguments.input, arguments.device, arguments.precision, arguments.threads, arguments.active_set
         )
-        done = 0
+        done, close = 0, CloseAtoms(model.species)
         with (
             written_aside(arguments.out) as raw,
             io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True) as file,
@@ -80,7 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
             for batch in _batches(read_frames(path), arguments.batch):
                 progress.step(f"{path.name}: structure {done} of {n_frames}", done=done + 1)
                 _evaluate(model, batch, done, wanted, arguments, file)
+                close.look(batch, done)
                 done += len(batch)
+        if close.sentence():
+            progress.warn(f"warning: {path}: {close.sentence()}")
         progress.say(f"{arguments.out}: {done} structures, {model.name}, {model.precision}")
     return 0
 

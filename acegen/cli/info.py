@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = of_bundle(path)
     else:
         with Progress(3) as progress:
+            progress.warn_if_large(path)
             found = of_input(path, arguments.precision, arguments.form, arguments.products, progress.step)
     print(to_json(found) if arguments.json else _text(found))
     return 0

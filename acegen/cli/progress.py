@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 
 _WIDTH = 24
 _PERIOD = 0.1  # s between two drawings
 _CLEAR = "\r\x1b[K"
+
+
+_MANY = 5_000  # functions per species; these take 5 to 10 s to read and plan
 
 
 class Progress:
@@ -47,6 +51,23 @@ class Progress:
             if self._shown:
                 print(_CLEAR, end="", file=sys.stderr, flush=True)
             print(text, flush=True)  # a log shows it now, not when the command ends
+
+    def warn(self, text: str) -> None:
+        """Print a line to stderr without tearing the bar; also where stderr is no terminal."""
+        with self._lock:
+            print(f"{_CLEAR if self._shown else ''}acegen: {text}", file=sys.stderr, flush=True)
+
+    def warn_if_large(self, path: Path) -> None:
+        """Say so at once when a specification has so many functions that it will take long.
+
+        Raises:
+            SpecError: the file breaks a rule, or has more functions than it allows.
+        """
+        from acegen.inputs import count_functions
+
+        count = count_functions(path)
+        if count > _MANY:
+            self.warn(f"{path}: {count:,} functions per species, a large basis: this may take minutes")
 
     def _redraw(self) -> None:
         while not self._stop.wait(_PERIOD):

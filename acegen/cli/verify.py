@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acegen.cli.arguments import FORMS, PRODUCTS, add_device, add_json, add_subject, existing
+from acegen.cli.arguments import FORMS, PRECISIONS, PRODUCTS, add_device, add_json, add_subject, existing
 from acegen.cli.output import table, to_json
 from acegen.cli.progress import Progress
 from acegen.errors import InputError
@@ -26,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "verify",
         help="check a kernel against the reference interpreter, finite differences and symmetries",
-        description="Check the compiled kernel (in float64) and print one line per property; exit 1 when one fails. "
+        description="Check the compiled kernel and print one line per property; exit 1 when one fails. "
         "Structures are made from the cutoffs, or read from a file. Without a card, --device host runs the CUDA "
         "kernels on the processor (needs g++; tens of seconds).",
     )
@@ -35,26 +35,29 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--form", choices=FORMS, default="auto", help="form of the product basis under test")
     parser.add_argument("--products", choices=PRODUCTS, default="auto", help="layout of the product basis under test")
     add_device(parser)
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float64", help="of the kernel under test (default: float64)"
+    )
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all checks; 1 when one failed."""
     from acegen.cli.verify_checks import against_reference, consistency
-    from acegen.cli.verify_derivatives import finite_differences, smoothness
+    from acegen.cli.verify_derivatives import finite_differences, smoothness, too_coarse
     from acegen.cli.verify_device import device, device_float32
     from acegen.cli.verify_invariance import invariance
-    from acegen.cli.verify_variants import float32, forms, selftest
+    from acegen.cli.verify_variants import double, float32, forms, selftest
 
-    on_cpu = arguments.device == "cpu"
+    on_cpu, exact = arguments.device == "cpu", arguments.precision == "float64"
     families = (
         ("reference interpreter", against_reference),
         ("consistency", consistency if on_cpu else device),
-        ("finite differences", finite_differences),
+        ("finite differences", finite_differences if exact else too_coarse),
         ("symmetries", invariance),
-        ("smoothness", smoothness),
+        *((("smoothness", smoothness),) if exact else ()),
         *((("other forms", forms),) if on_cpu else ()),
-        ("float32", float32 if on_cpu else device_float32),
+        ("float32", float32 if on_cpu else device_float32) if exact else ("float64", double),
         *((("selftest", selftest),) if on_cpu else ()),
     )
     checks: list[Check] = []
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _subject(arguments: argparse.Namespace, scratch: Path) -> Subject:
-    """Compile the input (or take the bundle) and load it in float64."""
+    """Compile the input (or take the bundle) and load it in the precision under test."""
     from acegen.cli.verify_checks import Subject
     from acegen.compiler import compile_files
     from acegen.emit.bundle import write_bundle
@@ -81,14 +84,14 @@ def _subject(arguments: argparse.Namespace, scratch: Path) -> Subject:
     if path.is_dir():
         if (arguments.form, arguments.products) != ("auto", "auto"):
             raise LoadError(f"{path}: a bundle holds one kernel, --form and --products need its input")
-        model = load_bundle(path, arguments.device, "float64")
+        model = load_bundle(path, arguments.device, arguments.precision)
         return Subject(model, path, _structures(arguments, model), scratch)
     options = {"form": arguments.form, "products": arguments.products}
     targets = ("c",) if arguments.device == "cpu" else ("c", "cuda")
-    compiled = compile_files(path, "float64", targets=targets, **options)
+    compiled = compile_files(path, arguments.precision, targets=targets, **options)
     folder = scratch / "bundle"
     write_bundle(folder, compiled.files, compiled.manifest, compiled.binary)
-    model = load_bundle(folder, arguments.device, "float64")
+    model = load_bundle(folder, arguments.device, arguments.precision)
     return Subject(model, folder, _structures(arguments, model), scratch, compiled, path, options)
 
 
@@ -139,10 +142,11 @@ def _text(subject: Subject, checks: list[Check]) -> str:
     end = f"{len(checks) - failed} of {len(checks)} good" if failed else "all good"
     if not failed and any(check.note.startswith(JUMPS) for check in checks):
         end = "good, but the potential itself jumps at the cutoff"
+    energy = "site energy" if subject.model.precision == "float64" else "energy per atom"
     return (
         table(head, rows)
-        + f"\n\n{subject.model.name}: {end} ({len(subject.structures)} structures, {n_atoms} atoms; "
-        + "errors relative to the largest site energy without E0, force, virial, and value of each B)"
+        + f"\n\n{subject.model.name}: {end} ({subject.model.precision}, {len(subject.structures)} structures, "
+        + f"{n_atoms} atoms; errors relative to the largest {energy} without E0, force, virial, and value of each B)"
     )
 
 
@@ -150,6 +154,7 @@ def _json(subject: Subject, checks: list[Check]) -> dict[str, Any]:
     return {
         "name": subject.model.name,
         "source": subject.model.manifest.source,
+        "precision": subject.model.precision,
         "passed": not any(check.failed for check in checks),
         "checks": [
             {

@@ -64,6 +64,16 @@ def finite_differences(subject: Subject) -> list[Check]:
     return [forces.check(), virial.check()]
 
 
+def too_coarse(subject: Subject) -> list[Check]:
+    """What finite differences would be of, in single precision."""
+    del subject
+    note = "energies in single precision are too coarse, --precision float64 checks it"
+    return [
+        Check("finite differences: forces, virial", None, _LIMIT, note),
+        Check("smooth at the cutoff: energy, forces", None, _LIMIT, note),
+    ]
+
+
 def _forces(subject: Subject, structure: Structure) -> tuple[np.ndarray, FloatArray, FloatArray]:
     """Components looked at (of the flattened forces), -dE/dx there, and its uncertainty."""
     n = len(structure.species)

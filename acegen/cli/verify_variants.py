@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from acegen.build.cc import compile_library, find_compiler
-from acegen.cli.verify_checks import Check, Subject
+from acegen.cli.verify_checks import SINGLE_FORCES, Check, Subject
 from acegen.manifest import Manifest
 from acegen.runtime.kernel import Kernel
 from acegen.runtime.model import Model
@@ -43,7 +42,7 @@ def forms(subject: Subject) -> list[Check]:
     with ThreadPoolExecutor(max_workers=2) as pool:  # the C compiler works on one while the next is written
         models = []
         for form, products in wanted:
-            plan = compile_plan(path, "float64", form, products)[1]
+            plan = compile_plan(path, subject.model.precision, form, products)[1]
             folder = subject.scratch / f"{form}-{products}"
             folder.mkdir()
             for file in render_c(plan):
@@ -51,8 +50,8 @@ def forms(subject: Subject) -> list[Check]:
             manifest = replace(subject.model.manifest, n_coefficients=len(plan.coefficients))
             layout = "tiled" if all(shape.loop for shape in plan.shapes) else "unrolled"
             built_as = "/".join(sorted({shape.form for shape in plan.shapes}))
-            models.append((f"form {built_as}, {layout}", pool.submit(_built, folder, manifest, "double", folder)))
-        return [_compared(subject, name, model.result(), (1e-12, 1e-11, 1e-11)) for name, model in models]
+            models.append((f"form {built_as}, {layout}", pool.submit(_built, folder, manifest, plan.real, folder)))
+        return [_compared(subject, name, model.result()) for name, model in models]
 
 
 def _n_monomials(subject: Subject) -> int:
@@ -77,20 +76,28 @@ def float32(subject: Subject) -> list[Check]:
             (folder / file.path).write_text(file.text, encoding="utf-8")
         manifest = replace(manifest, n_coefficients=len(plan.coefficients))
     model = _built(folder, manifest, "float", subject.scratch)
-    return subject.single_precision(model.evaluate(subject.base_graph, ("energy", "forces")))
+    single = model.evaluate(subject.base_graph, ("energy", "forces"))
+    return subject.single_precision("float32", single, subject.base)
 
 
-def _compared(subject: Subject, name: str, model: Model, limits: Sequence[float]) -> Check:
+def double(subject: Subject) -> list[Check]:
+    """A kernel in single precision against its own C source in double: what rounding alone costs."""
+    model = _built(subject.folder, subject.model.manifest, "double", subject.scratch)
+    return subject.single_precision("float64", subject.base, model.evaluate(subject.base_graph, ("energy", "forces")))
+
+
+def _compared(subject: Subject, name: str, model: Model) -> Check:
     """Energies, forces and basis of another kernel in one line: the worst in units of its limit."""
     out = model.evaluate(subject.base_graph, ("energies", "forces", "basis"))
     base = subject.base
-    errors = (
-        subject.energy_error(out.energies, base.energies),
-        subject.force_error(out.forces, base.forces),
-        subject.basis_error(out.basis, base.basis),
+    checks = (
+        subject.energies_check(name, out.energies, base.energies, 1e-12),
+        subject.forces_check(name, out.forces, base.forces, 1e-11),
+        Check(f"{name}: basis", subject.basis_error(out.basis, base.basis), subject.limit(1e-11, SINGLE_FORCES)),
     )
-    worst = int(np.argmax(np.array(errors) / np.array(limits)))  # the first nan, if any
-    return Check(name, errors[worst], limits[worst], ("site energies", "forces", "basis")[worst])
+    errors = [check.measured / check.limit for check in checks if check.measured is not None]
+    worst = checks[int(np.argmax(errors))]  # the first nan, if any
+    return Check(name, worst.measured, worst.limit, worst.name.rpartition(": ")[2])
 
 
 def _built(folder: Path, manifest: Manifest, real: str, out: Path) -> Model:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from acegen.basis.fold import cancels_in_single
 from acegen.basis.table import basis_table
 from acegen.emit.environment import environment
 from acegen.emit.render import SourceFile, tidy
@@ -97,6 +98,7 @@ def _manifest(
         design=design,
         cuda=records["cuda"].to_json() if "cuda" in records else None,
         cuda_design=records["cuda_design"].to_json() if "cuda_design" in records else None,
+        cancels=plan.target.precision == "float64" and cancels_in_single(source.potential),
     )
 
 

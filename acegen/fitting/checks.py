@@ -10,10 +10,10 @@ from acegen.errors import InputError
 from acegen.fitting.reference import Reference, compositions, isolated_atoms, isolated_energies
 from acegen.fitting.structures import Structure
 from acegen.runtime.arrays import FloatArray
+from acegen.runtime.finite import TOO_CLOSE
 from acegen.runtime.graph import GraphBatch
 from acegen.spec.model import BasisSpec
 
-TOO_CLOSE = 0.1  # angstrom
 _FAR = 1e4  # angstrom, from which boxes are counted
 _MOST_BOXES = 1e5
 _LARGE_FORCE = 300.0  # eV/A

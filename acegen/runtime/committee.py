@@ -23,6 +23,13 @@ class Members:
 
     weights: tuple[tuple[FloatArray, ...], ...]  # [n_members][n_species]
     coefficients: FloatArray  # [n_members, n_coefficients]
+    belong_to: tuple[FloatArray, ...]  # weights of the model that the members spread about
+
+    def spread_about(self, weights: tuple[FloatArray, ...] | None) -> bool:
+        """True where `weights` are those that the members were given for."""
+        if weights is self.belong_to:
+            return True
+        return weights is not None and all(map(np.array_equal, weights, self.belong_to))
 
     def energies(self, basis: FloatArray, species: npt.NDArray[np.int32]) -> FloatArray:
         """Site energies [n_atoms, n_members] above the reference energies, of rows `basis` of B and species indices."""
@@ -75,7 +82,7 @@ def members_of(
         except InputError as error:
             raise InputError(f"committee: member {k}: {error}") from error
     folded = [fold.apply(np.concatenate([array.reshape(-1) for array in member])) for member in members]
-    return Members(tuple(members), np.array(folded))
+    return Members(tuple(members), np.array(folded), weights)
 
 
 def deviation(values: FloatArray) -> FloatArray:

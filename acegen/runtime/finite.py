@@ -11,6 +11,7 @@ from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
 
+TOO_CLOSE = 0.1  # angstrom: nearer than any two atoms of a structure that means something
 _WATCHED = ("energy", "forces")  # a distance of zero always shows in one of them
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from acegen.build.cache import cached_library
 from acegen.errors import InputError, LoadError
 from acegen.manifest import Manifest
+from acegen.runtime.arrays import FloatArray
 from acegen.runtime.committee import CommitteeIn
 from acegen.runtime.kept import kept_arrays
 from acegen.runtime.kernel import Kernel
@@ -43,7 +45,8 @@ def load_bundle(
     Args:
         path: the folder that holds manifest.json.
         device: "cpu", "cuda" (the first device) or "cuda:<number>".
-        precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for.
+        precision: "float64" or "float32", arithmetic of the kernel; None: what the bundle was made for. A UserWarning
+            tells where float32 loses digits that a bundle made for it keeps.
         threads: None: ACEGEN_THREADS, else all cores this process may use.
 
     Raises:
@@ -61,6 +64,12 @@ def load_bundle(
         raise LoadError(f"precision: expected 'float64' or 'float32', found {chosen!r}")
     n_threads = thread_count(threads)
     check_files(folder, manifest)
+    if manifest.cancels and chosen == "float32":
+        warnings.warn(
+            f"{folder}: compiled for float64, its energies in float32 lose a digit or more to terms of order 1 that "
+            "cancel, which a bundle compiled for float32 has in tables (acegen compile --precision float32)",
+            stacklevel=2,
+        )
     origin = (str(folder.absolute()), device, precision, threads)
     if device != "cpu":
         from acegen.runtime.cuda.load import cuda_model
@@ -83,16 +92,19 @@ def reload_bundle(
     threads: int | None,
     weights: Sequence[npt.ArrayLike] | None,
     active_set: Sequence[npt.ArrayLike] | None = None,
-    committee: CommitteeIn | None = None,
+    committee: tuple[CommitteeIn, tuple[FloatArray, ...]] | None = None,
 ) -> LoadedModel:
-    """Undo pickling of a model: load the bundle again and put back what has been replaced."""
+    """Undo pickling of a model: load the bundle again and put back what has been replaced.
+
+    A `committee` comes with the weights that its members belong to.
+    """
     model = load_bundle(path, device, precision, threads)
     if weights is not None:
         model.weights = weights
     if active_set is not None:
         model.active_set = active_set
     if committee is not None:
-        model.committee = committee
+        model.give_committee(*committee)
     return model
 
 

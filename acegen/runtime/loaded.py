@@ -46,9 +46,10 @@ class LoadedModel(ABC):
         self._origin = origin  # arguments of load_bundle, for pickle
         self._coefficients: FloatArray | None = None  # None: the ones compiled in
         self._kept: Kept = {}
+        self._kept_weights = weights  # of the bundle
         self.active_sets: ModelActiveSets | None = None  # set through `active_set`
         self.members: Members | None = None  # set through `committee`
-        self._committee_given: CommitteeIn | None = None
+        self._committee_given = False  # by the caller, in place of the one of the bundle
         self._active_set_given: ActiveSetIn | None = None  # by the caller, in place of the one of the bundle
 
     @abstractmethod
@@ -152,8 +153,8 @@ class LoadedModel(ABC):
         """Weights of each member, species by species as in `weights`, read-only; None without a committee.
 
         Assign a sequence of such members, or None for the committee of the bundle (as with `active_set`, None undoes
-        what was assigned). Weights and members are independent: assigning one leaves the other, so whoever replaces
-        the weights of a fit replaces its committee too, or has the deviations of that fit.
+        what was assigned). Members belong to the weights that the model has when they are assigned: with other
+        weights there are no deviations until a committee is assigned for those, or the old weights are put back.
         """
         if self.members is None:
             return None
@@ -161,11 +162,15 @@ class LoadedModel(ABC):
 
     @committee.setter
     def committee(self, new: CommitteeIn | None) -> None:
+        self.give_committee(new, self._weights)
+
+    def give_committee(self, new: CommitteeIn | None, belong_to: tuple[FloatArray, ...] | None) -> None:
+        """`committee` of other weights than the present ones: `belong_to`, [n_functions, n_densities] by species."""
         if new is None:
-            self.members = kept_members(self._kept, self.manifest, self._weights, self._fold)
+            self.members = kept_members(self._kept, self.manifest, self._kept_weights, self._fold)
         else:
-            self.members = members_of(new, self.manifest, self._weights, self._fold)
-        self._committee_given = None if new is None or self.members is None else self.members.weights
+            self.members = members_of(new, self.manifest, belong_to, self._fold)
+        self._committee_given = new is not None
 
     def mean_coefficients(self) -> FloatArray:
         """Kernel coefficients [n_coefficients] of the weights in use; only where they can be replaced."""
@@ -179,11 +184,16 @@ class LoadedModel(ABC):
         """The committee in use.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it belongs to other weights.
         """
         if self.members is None:
             raise InputError(
                 f"energy_std, forces_std: model {self.name!r} has no committee: fit one, or assign model.committee"
+            )
+        if not self.members.spread_about(self._weights):
+            raise InputError(
+                f"energy_std, forces_std: the committee of model {self.name!r} belongs to other weights: assign "
+                "model.committee after model.weights (model.committee = model.committee keeps its members)"
             )
         return self.members
 
@@ -220,4 +230,6 @@ class LoadedModel(ABC):
         from acegen.runtime.load import reload_bundle
 
         replaced = None if self._coefficients is None else self._weights
-        return reload_bundle, (*self._origin, replaced, self._active_set_given, self._committee_given)
+        members = self.members if self._committee_given else None
+        committee = None if members is None else (members.weights, members.belong_to)
+        return reload_bundle, (*self._origin, replaced, self._active_set_given, committee)

@@ -6,7 +6,7 @@ vesin serves where there is no C compiler and where atoms are more boxes apart t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import vesin
 from acegen.errors import InputError
 from acegen.runtime.arrays import FloatArray, Int32Array, Int64Array
 from acegen.runtime.edges import share_multiples
+from acegen.runtime.reduced import in_given_cells, shorter_vectors
 from acegen.runtime.search import Found, compiled_search
 
 # vesin splits a structure into cells of the cutoff; their number overflows (and the process dies) for atoms
@@ -45,13 +46,35 @@ def find_edges(batch: Structures, cutoff: float, names: Sequence[str]) -> Found:
     Raises:
         InputError: the periodic cell vectors are zero, dependent, or far thinner than the cutoff.
     """
-    boxes = closed_boxes(batch, cutoff, names)
+    turned: dict[int, Int64Array] = {}
+    try:
+        boxes = closed_boxes(batch, cutoff, names)
+    except InputError:
+        batch, turned = _less_skewed(batch, cutoff)
+        boxes = closed_boxes(batch, cutoff, names)
     search = compiled_search()
     found = None
     if search is not None:
         points = _all_squeezed(batch, boxes, cutoff)
         found = search.edges(batch.first_atom, points, batch.cells, boxes, batch.pbc, cutoff)
-    return _one_by_one(batch, cutoff, names) if found is None else found
+    if found is None:
+        found = _one_by_one(batch, cutoff, names)
+    if turned and found.shifts is not None:
+        found = replace(found, shifts=in_given_cells(found.shifts, turned))
+    return found
+
+
+def _less_skewed(batch: Structures, cutoff: float) -> tuple[Structures, dict[int, Int64Array]]:
+    """The batch with the shortest cell vectors where the given ones are refused; integers that lead to those."""
+    cells, turned = batch.cells.copy(), dict[int, Int64Array]()
+    for s in range(len(cells)):
+        try:
+            closed_box(cells[s], batch.pbc[s], cutoff, "")
+        except InputError:
+            found = shorter_vectors(cells[s], batch.pbc[s])
+            if found is not None:
+                cells[s], turned[s] = found
+    return replace(batch, cells=cells), turned
 
 
 def farthest_move(now: FloatArray, then: FloatArray) -> float:
@@ -156,9 +179,11 @@ def closed_box(cell: FloatArray, pbc: npt.NDArray[np.bool_], cutoff: float, wher
     # Heights of the cell over its faces are 1 / |columns of the pseudo-inverse V diag(1/sizes) left^T|.
     thinnest = float(1.0 / np.sqrt(((left / sizes) ** 2).sum(axis=1).max()))
     if thinnest < _FLATTEST * cutoff:
+        skewed = thinnest < 0.1 * float(np.linalg.norm(periodic, axis=1).min())
+        hint = "; ase.geometry.minkowski_reduce finds shorter vectors of the same lattice" if skewed else ""
         raise InputError(
             f"{where}: the periodic cell is {thinnest:g} angstrom thin, expected at least {_FLATTEST:g} of the "
-            f"cutoff {cutoff:g}"
+            f"cutoff {cutoff:g}{hint}"
         )
     box = np.zeros((3, 3))
     box[pbc] = periodic
