@@ -37,7 +37,15 @@ def test_record_and_text(source: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert run[f"{what}_bandwidth_fraction"] > 0.0 and 0.0 < run[f"{what}_peak_fraction"] < 1.0
     assert main(options) == 0
     text = capsys.readouterr().out
-    assert "of_bandwidth" in text and f"{n_parameters} parameters" in text
+    assert "of_bandwidth" in text and f"{n_parameters} parameters" in text and "multiply-adds" in text
+
+
+@pytest.mark.parametrize(("option", "found"), [(["--floors"], "--floors"), (["--against", "pyace"], "pyace")])
+def test_options_of_energies_are_refused(
+    source: Path, capsys: pytest.CaptureFixture[str], option: list[str], found: str
+) -> None:
+    assert main(["bench", str(source), "--design", *option]) != 0
+    assert found in capsys.readouterr().err
 
 
 def test_multiply_adds_are_those_of_the_plan(source: Path) -> None:

@@ -117,13 +117,11 @@ def measure_design(wanted: Wanted, progress: Callable[[str], None] = lambda text
     """
     progress("compile")
     model = load(wanted.source, precision="float64", threads=1)
-    begin = time.perf_counter()
     model.design_kernel  # noqa: B018  (built at first use)
     record: Record = {
         "kind": "design",
         "machine": describe_machine(),
         "potential": {"name": model.name, "source": wanted.source.name, "parameters": model.n_parameters},
-        "build_seconds": round(time.perf_counter() - begin, 2),
         "runs": [],
         "notes": [],
     }
