@@ -97,6 +97,51 @@ def test_missing_labels_are_counted_and_left_out() -> None:
     )
 
 
+def named(**labels: Any) -> ase.Atoms:
+    """A crystal with labels of these names; forces are those of more than one number."""
+    atoms = crystal()
+    for name, value in labels.items():
+        (atoms.arrays if np.ndim(value) == 2 and np.shape(value)[0] == 4 else atoms.info)[name] = value
+    return atoms
+
+
+def test_every_frame_is_read_under_its_own_names() -> None:
+    """None is lost where frames of one file name a label differently."""
+    own = np.ones((4, 3))
+    frames = [named(energy=1.0, force=own, virial=TENSOR)] * 2 + [named(energy=1.0, forces=2 * own, stress=TENSOR)]
+    structures, (report,) = label_structures([Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys())
+    assert [one.forces[0, 0] for one in structures] == [1.0, 1.0, 2.0]
+    np.testing.assert_allclose(structures[2].virial, -crystal().cell.volume * structures[0].virial, rtol=1e-12)
+    assert report.sentence() == (
+        "set.xyz: 3 structures, energy from 'energy', forces from 'force' (2 of 3), 'forces' (1 of 3), "
+        "virial from 'virial' (2 of 3), stress from 'stress' (1 of 3)"
+    )
+    assert report.warnings == ()
+
+
+def test_names_of_two_calculations_are_told() -> None:
+    own = np.ones((4, 3))
+    frames = [named(REF_energy=1.0, forces=own), named(energy=1.0, forces=own), named(energy=1.0, forces=own)]
+    _, (report,) = label_structures([Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys())
+    assert report.warnings == (
+        "set.xyz: 1 of 3 structures have energies under 'REF_energy' and forces under 'forces': are they of one "
+        "calculation?",
+        "set.xyz: energy under 'REF_energy' in 1 and under 'energy' in 2 of 3 structures: are they of one calculation?",
+    )
+
+
+def test_labels_under_another_name_than_the_given_one_are_counted() -> None:
+    own = np.ones((4, 3))
+    frames = [named(REF_energy=1.0, F_mine=own)] + [named(REF_energy=1.0, forces=own)] * 2
+    structures, (report,) = label_structures(
+        [Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys(forces="F_mine")
+    )
+    assert [one.forces is None for one in structures] == [False, True, True]
+    assert report.warnings == (
+        "set.xyz: 2 of 3 structures have no 'F_mine', but 'forces': it is not used, for another key was asked for",
+    )
+
+
 @pytest.mark.parametrize(("key", "value"), [("config_type", "liquid"), ("Group", "bulk"), ("type", "md"), ("tag", 3)])
 def test_types_are_found(key: str, value: object) -> None:
     atoms = crystal()

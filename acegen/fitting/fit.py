@@ -121,7 +121,8 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     task.say("solve", 0.9)
     gamma = parameter_prior(spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
-    warnings = suspicions(labelled.train, spec.elements)
+    warnings = [text for found in labelled.found for text in found.warnings]
+    warnings += suspicions(labelled.train, spec.elements)
     warnings += repeated(labelled.train, labelled.test)
     warnings += disagreeing(labelled.train, spec)
     warnings += contradicted(labelled.train, spec, task.reference)
