@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from acegen.errors import InputError
-from acegen.fitting.checks import check_structures, suspicions
+from acegen.fitting.checks import check_structures, large_labels, suspicions
 from acegen.fitting.keys import NO_KIND, label_structures
 from acegen.fitting.settings import Keys
 from acegen.fitting.structures import Frame, Structure, read_frames
@@ -237,7 +238,7 @@ def test_unusable_structures_are_told_with_file_and_frame(atoms: ase.Atoms, mess
 def test_good_structures_pass_without_suspicion() -> None:
     structures = labelled([spoiled(energy=1.0), spoiled(energy=1.1)])
     check_structures(structures, ("Cu",))
-    assert suspicions(structures, ("Cu",)) == []
+    assert suspicions(structures, ("Cu",)) == [] == large_labels(structures, ("Cu",))
 
 
 @pytest.mark.parametrize(
@@ -249,9 +250,7 @@ def test_good_structures_pass_without_suspicion() -> None:
     ],
 )
 def test_labels_of_another_size_are_suspected(atoms: ase.Atoms, message: str) -> None:
-    import re
-
-    (found,) = suspicions(labelled([spoiled(), atoms, spoiled(energy=1.1)]), ("Cu",))
+    (found,) = large_labels(labelled([spoiled(), atoms, spoiled(energy=1.1)]), ("Cu",))
     assert re.search(message, found), found
 
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.fitting.accuracy import compare, errors_by_kind
-from acegen.fitting.checks import check_structures, contradicted, disagreeing, suspicions, undecided
+from acegen.fitting.accuracy import Comparison, compare, errors_by_kind
+from acegen.fitting.checks import check_structures, contradicted, disagreeing, large_labels, suspicions, undecided
 from acegen.fitting.consistency import unit_mistakes
+from acegen.fitting.energies import contradicted_energies
 from acegen.fitting.fitted import Fitted
 from acegen.fitting.grading import choose_active_sets
 from acegen.fitting.keys import Found, label_structures
@@ -38,6 +39,7 @@ from acegen.fitting.solvers import Solution, members, solve
 from acegen.fitting.structures import Structure, read_frames
 from acegen.fitting.weighting import Weighting, make_weighting
 from acegen.fitting.working import Fittable, read_fittable, working_model
+from acegen.fitting.zeros import zero_forces
 from acegen.loader import compiler_digest
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
@@ -121,12 +123,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     task.say("solve", 0.9)
     gamma = parameter_prior(spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
-    warnings = [text for found in labelled.found for text in found.warnings]
-    warnings += suspicions(labelled.train, spec.elements)
-    warnings += repeated(labelled.train, labelled.test)
-    warnings += disagreeing(labelled.train, spec)
-    warnings += contradicted(labelled.train, spec, task.reference)
-    warnings += unit_mistakes(model, labelled.train, factors, gamma)
+    warnings, by_forces = _suspected(task, factors, gamma)
     warnings += undecided(solution.effective, model.n_parameters)
     weights = as_weights(model, solution.parameters)
     model.weights = weights
@@ -139,7 +136,9 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     compared = {"train": compare(model, labelled.train, task.reference)}
     if labelled.test:
         compared[labelled.test_name] = compare(model, labelled.test, task.reference)
-    warnings += [text for ones in compared.values() for text in contradicted_forces(ones)]
+    if by_forces is not None:
+        warnings += contradicted_energies(compared["train"], by_forces, model.species)
+        warnings += [text for ones in compared.values() for text in contradicted_forces(ones)]
     return Fitted(
         source=task.source,
         weights=weights,
@@ -149,13 +148,31 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
         errors={name: errors_by_kind(ones) for name, ones in compared.items()},
         solution=_summary(solution, factors, settings),
         found=labelled.found,
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
         comparisons=compared,
         weighting=task.weighting,
         settings=settings,
         threads=model.threads,
         partial=task.partial,
     )
+
+
+def _suspected(task: _Task, factors: Factors, gamma: FloatArray) -> tuple[list[str], list[Comparison] | None]:
+    """Warnings that do not need the fit, and energies beside what the forces say; None where labels spoil the fit."""
+    labelled, spec, model = task.labelled, task.source.spec, task.model
+    train = labelled.train
+    warnings = [text for found in labelled.found for text in found.warnings]
+    warnings += suspicions(train, spec.elements)
+    warnings += repeated(train, labelled.test)
+    warnings += disagreeing(train, spec)
+    warnings += contradicted(train, spec, task.reference)
+    zero = zero_forces(model, train, gamma, labelled.found)
+    spoiling = large_labels(train, spec.elements) + zero
+    by_forces: list[Comparison] = []
+    if not zero:  # of which energies and virials would be too large
+        mistakes, by_forces = unit_mistakes(model, train, factors, gamma)
+        spoiling += mistakes
+    return warnings + spoiling, None if spoiling else by_forces
 
 
 def _labelled(train: Any, test: Any, settings: Settings) -> Labelled:
