@@ -113,8 +113,7 @@ def test_state_of_other_structures_is_not_taken(spec_file: Path, frames: list[as
         told: list[str] = []
         acegen.fit(spec_file, frames[:6], progress=lambda text, _, told=told: told.append(text), **choices, **changed)
         assert "rows of structure 1 of 6" in told
-    partial.write_bytes(b"PK not really")
-    acegen.fit(spec_file, frames[:6], **choices)
+        assert f"{partial}: the state of a fit of other structures or choices: begun anew" in told
 
 
 _FIT = """

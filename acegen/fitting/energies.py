@@ -13,6 +13,7 @@ from acegen.runtime.arrays import FloatArray
 
 _FEWEST = 6  # structures of one type; fewer have no usual error
 _FAR = 20.0  # median absolute deviations from the median
+_FEW = 0.03  # of all structures, that may be slips; more are what the basis cannot tell
 _SMALLEST = 0.05  # eV per atom, of an error that may be a slip
 _SMALLEST_OF_FORCES = 0.3  # eV per atom, of one by forces alone, whose energies are less sure
 _LEFT = 0.25  # of such an error, that the fit with this energy leaves of it, or forces and energy agree after all
@@ -47,7 +48,9 @@ def _far(ones: Sequence[Comparison], smallest: float, species: Sequence[str]) ->
     """Structures of several atoms whose errors stand out, and the errors."""
     own = [one for one in ones if len(one.energy) and one.structure.n_atoms > 1]
     errors = np.array([_error(one) for one in own])
-    return _standing_out([one.structure for one in own], errors, (smallest, _FAR), species)
+    found = _standing_out([one.structure for one in own], errors, (smallest, _FAR), species)
+    few = len(found) <= max(_NAMED, _FEW * len(own))
+    return [one for one in found if few or abs(one[1]) > _LARGE]
 
 
 def _error(one: Comparison) -> float:

@@ -24,7 +24,7 @@ from acegen.fitting.accuracy import Comparison, compare, errors_by_kind
 from acegen.fitting.checks import check_structures, contradicted, disagreeing, large_labels, suspicions, undecided
 from acegen.fitting.consistency import unit_mistakes
 from acegen.fitting.energies import contradicted_energies
-from acegen.fitting.fitted import Fitted
+from acegen.fitting.fitted import Fitted, check_regular
 from acegen.fitting.grading import choose_active_sets
 from acegen.fitting.keys import Found, label_structures
 from acegen.fitting.outliers import contradicted_forces
@@ -86,6 +86,9 @@ def fit(
     """
     settings = make_settings(choices)
     weighting = make_weighting(settings.weights)
+    kept = None if partial is None else Path(partial).expanduser()
+    if kept is not None:
+        check_regular(kept)
     source = read_fittable(Path(spec).expanduser())
     basis = source.spec
     say = progress or (lambda text, fraction: None)
@@ -98,7 +101,6 @@ def fit(
         say(Finding(text), 0.02)
     say("compile the basis", 0.02)
     model = working_model(source, threads)
-    kept = None if partial is None else Path(partial).expanduser()
     task = _Task(source, model, labelled, reference, weighting, settings, kept, say)
     return _solved(task, _factors(task))
 
@@ -137,8 +139,9 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     if labelled.test:
         compared[labelled.test_name] = compare(model, labelled.test, task.reference)
     if by_forces is not None:
-        warnings += contradicted_energies(compared["train"], by_forces, model.species)
-        warnings += [text for ones in compared.values() for text in contradicted_forces(ones)]
+        for name, ones in compared.items():
+            warnings += contradicted_energies(ones, by_forces if name == "train" else (), model.species)
+            warnings += contradicted_forces(ones)
     return Fitted(
         source=task.source,
         weights=weights,
@@ -203,7 +206,12 @@ def _factors(task: _Task) -> Factors:
     model, structures, partial = task.model, task.labelled.train, task.partial
     parts = blocks(structures, model.n_parameters, task.settings.block_bytes)
     digest = _digest(task, parts)
-    factors = None if partial is None else load_partial(partial, model.n_parameters, digest)
+    factors = None
+    if partial is not None:
+        try:
+            factors = load_partial(partial, model.n_parameters, digest, len(parts))
+        except InputError as error:
+            task.say(Finding(f"{error}: begun anew"), 0.1)
     factors = factors or Factors.empty(model.n_parameters)
     begun = parts[factors.n_blocks - 1].stop if factors.n_blocks else 0
     saved = time.monotonic()
