@@ -213,6 +213,14 @@ def test_the_model_is_of_the_specification_that_was_fitted(
     assert found.model.cutoff == 4.2
 
 
+def test_a_specification_may_begin_with_a_byte_order_mark(copper: Path) -> None:
+    plain = read_spec(copper)
+    copper.write_text("\ufeff" + copper.read_text(), encoding="utf-8")
+    assert read_spec(copper) == plain
+    files = acegen.fit(copper, emt_labelled(1, "Cu4"), active_set=False).save(copper.with_name("model"))
+    assert not files[0].read_bytes().startswith(b"\xef\xbb\xbf") and acegen.load(files[0]).cutoff == 4.2
+
+
 def test_a_model_never_replaces_its_specification(copper: Path, frames: list[ase.Atoms]) -> None:
     """Neither by its name nor through a link."""
     text = copper.read_text()

@@ -167,6 +167,11 @@ def test_frames_of_one_file_are_named_by_it_and_their_number(tmp_path: Path) -> 
     path.write_text(text + "\n" + text)
     with pytest.raises(InputError, match=r"two.xyz: line 13 is blank, and line 14 is not"):
         read_frames(path, "train")
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"two.xyz: begins with a byte order mark, expected extended XYZ as UTF-8 text"
+    ):
+        read_frames(path, "train")
     path.write_text(text + "\n\n")
     assert len(read_frames(path, "train")) == 2
     with pytest.raises(InputError, match="expected a file of structures"):

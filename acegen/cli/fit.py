@@ -57,9 +57,7 @@ def _add_solver(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("solution")
     group.add_argument("--solver", choices=("bayesian", "ridge", "tsvd", "ard"), default="bayesian")
     group.add_argument("--lambda", dest="regularisation", metavar="NUMBER", type=float, help="of ridge")
-    group.add_argument(
-        "--tolerance", metavar="NUMBER", type=float, default=1e-9, help="of tsvd: smallest singular value kept (1e-9)"
-    )
+    group.add_argument("--tolerance", metavar="NUMBER", type=float, help="of tsvd: smallest singular value kept (1e-9)")
     group.add_argument("--prior", metavar="POWER", type=float, default=4.0, help="smoothness prior (4); 0: none")
     group.add_argument("--committee", metavar="N", type=int, default=8, help="posterior samples to keep (8)")
     group.add_argument("--no-active-set", action="store_true", help="choose none: no extrapolation grades")
@@ -136,6 +134,8 @@ def _energies(text: str) -> str | dict[str, float]:
     found: dict[str, float] = {}
     for item in text.split(","):
         symbol, _, number = item.partition("=")
+        if symbol.strip() in found:
+            raise InputError(f"--e0: {symbol.strip()} is given twice in {text!r}, expected one energy for each element")
         try:
             found[symbol.strip()] = float(number)
         except ValueError:

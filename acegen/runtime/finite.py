@@ -53,6 +53,24 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
             place = row if graph.edge_order is None else int(np.flatnonzero(graph.edge_order == row)[0])
             row = int(np.searchsorted(graph.first_edge, place, side="right")) - 1
         system = int(np.searchsorted(graph.first_atom, row, side="right")) - 1
+    return _closest(graph, system, name)
+
+
+def check_apart(graph: GraphBatch, name: str) -> None:
+    """Refuse two atoms at one place, where output `name` is too large to be looked through.
+
+    Raises:
+        InputError: names the structure and the atoms.
+    """
+    squares = np.einsum("ec,ec->e", vectors := edge_vectors(graph, 0, graph.n_atoms), vectors)
+    if squares.size and squares.min() == 0.0:
+        centre = int(np.searchsorted(graph.first_edge, int(squares.argmin()), side="right")) - 1
+        system = int(np.searchsorted(graph.first_atom, centre, side="right")) - 1
+        raise InputError(_closest(graph, system, name))
+
+
+def _closest(graph: GraphBatch, system: int, name: str) -> str:
+    """The sentence about a structure, with the atoms that are closest in it."""
     start, stop = int(graph.first_atom[system]), int(graph.first_atom[system + 1])
     edges = slice(int(graph.first_edge[start]), int(graph.first_edge[stop]))
     lengths = np.sqrt((edge_vectors(graph, start, stop) ** 2).sum(axis=1))
