@@ -182,3 +182,16 @@ def test_forces_are_not_blamed_for_stresses_in_another_unit(copper: Path, frames
 
 def test_good_forces_are_not_accused(copper: Path, frames: list[ase.Atoms]) -> None:
     assert acegen.fit(copper, frames[:16], frames[16:], active_set=False, committee=0).warnings == ()
+
+
+def test_the_largest_errors_are_those_of_the_tables_and_name_their_frames(
+    copper: Path, frames: list[ase.Atoms]
+) -> None:
+    found = acegen.fit(copper, frames[:16], frames[16:], active_set=False, committee=0)
+    for name, told in found.report()["largest_errors"].items():
+        compared = {one.structure.frame.place: one for one in found.comparisons[name]}
+        assert set(told) == {"energy", "forces", "virial"}
+        for label, unit in (("energy", 1000.0), ("forces", 1.0), ("virial", 1000.0)):
+            errors = {place: unit * np.abs(np.diff(getattr(one, label))).max() for place, one in compared.items()}
+            np.testing.assert_allclose(told[label]["error"], max(errors.values()), rtol=1e-12)
+            assert errors[told[label]["of"]] == max(errors.values())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from acegen.fitting.fitted import Fitted
 
 _LABELS = ("energy", "forces", "stress", "virial")
+_UNITS = {"energy": "E {:.2f} meV/atom", "forces": "F {:.4f} eV/Å", "virial": "V {:.2f} meV/atom"}
 _STEPS = 1000  # of the bar
 
 
@@ -154,8 +155,22 @@ def summary(fitted: Fitted) -> str:
     ]
     rows = [row for name, group in fitted.errors.items() for errors in group for row in _rows(name, errors)]
     header = ("set", "type", "structures", "atoms", "", "E meV/atom", "F eV/Å", "V meV/atom")
-    lines += ["", table(header, rows, left=2), ""]
+    lines += ["", table(header, rows, left=2), *_largest(fitted), ""]
     return "\n".join([*lines, *(f"warning: {text}" for text in fitted.warnings)]).rstrip()
+
+
+def _largest(fitted: Fitted) -> list[str]:
+    """A line for each set: the largest errors and the frames they are of."""
+    from acegen.fitting.accuracy import largest_errors
+
+    lines = []
+    for name, comparisons in fitted.comparisons.items():
+        parts = [
+            f"{_UNITS[label].format(error)} ({Path(one.frame.source).name}: frame {one.frame.number})"
+            for label, (error, one) in largest_errors(comparisons).items()
+        ]
+        lines.append(f"largest errors, {name}: {', '.join(parts)}")
+    return lines
 
 
 def _rows(name: str, errors: Errors) -> list[tuple[str, ...]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from acegen.aside import check_place, remove_leftovers, same_file, written_aside
 from acegen.errors import InputError
-from acegen.fitting.accuracy import Comparison, Errors
+from acegen.fitting.accuracy import Comparison, Errors, largest_errors
 from acegen.fitting.keys import Found
 from acegen.fitting.reference import Reference
 from acegen.fitting.settings import Settings
@@ -139,6 +139,10 @@ class Fitted:
             },
             "solution": self.solution,
             "errors": {name: [asdict(errors) for errors in group] for name, group in self.errors.items()},
+            "largest_errors": {
+                name: {label: {"error": error, "of": one.frame.place} for label, (error, one) in found.items()}
+                for name, found in ((name, largest_errors(ones)) for name, ones in self.comparisons.items())
+            },
             "warnings": list(self.warnings),
         }
 
