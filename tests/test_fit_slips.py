@@ -10,6 +10,7 @@ import ase
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from fits import COPPER, emt_labelled, relabelled
@@ -195,3 +196,26 @@ def test_the_largest_errors_are_those_of_the_tables_and_name_their_frames(
             errors = {place: unit * np.abs(np.diff(getattr(one, label))).max() for place, one in compared.items()}
             np.testing.assert_allclose(told[label]["error"], max(errors.values()), rtol=1e-12)
             assert errors[told[label]["of"]] == max(errors.values())
+
+
+@pytest.mark.parametrize("with_forces", [False, True])
+def test_energies_of_molecules_beside_a_crystal_are_not_accused(
+    copper: Path, frames: list[ase.Atoms], with_forces: bool
+) -> None:
+    """Forces of dimers near their minimum say little of their energy, compositions nothing."""
+    copper = copper.with_name("more.yaml")
+    copper.write_text(COPPER.replace("order: 2\ndegree: 5", "order: 2\ndegree: 8"))
+    pairs = [ase.Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.0 + 0.2 * k]]) for k in range(6)]
+    own = list(frames)
+    for atoms in (*pairs, ase.Atoms("Cu3", positions=[[0, 0, 0], [0, 0, 2.3], [0, 2.2, 0]]), ase.Atoms("Cu")):
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        own.append(atoms)
+    if not with_forces:
+        energies = [atoms.calc.results["energy"] for atoms in own]
+        own = [atoms.copy() for atoms in own]
+        for atoms, energy in zip(own, energies, strict=True):
+            atoms.info["energy"] = energy
+    warnings = acegen.fit(copper, own, active_set=False, committee=0).warnings
+    assert not [text for text in warnings if "energ" in text]

@@ -9,6 +9,7 @@ import numpy as np
 
 from acegen.fitting.accuracy import Comparison, compare
 from acegen.fitting.checks import per_atom, residual_energies
+from acegen.fitting.energies import extended
 from acegen.fitting.parameters import as_weights
 from acegen.fitting.rows import Factors
 from acegen.fitting.settings import Settings
@@ -59,6 +60,7 @@ def unit_mistakes(
 
 def _energies(compared: Sequence[Comparison], species: Sequence[str]) -> str | None:
     own = [one for one in compared if len(one.energy)]
+    own = extended(own) or own
     if len(own) < _FEWEST:
         return None
     structures = [one.structure for one in own]

@@ -16,9 +16,10 @@ _FAR = 20.0  # median absolute deviations from the median
 _FEW = 0.03  # of all structures, that may be slips; more are what the basis cannot tell
 _SMALLEST = 0.05  # eV per atom, of an error that may be a slip
 _SMALLEST_OF_FORCES = 0.3  # eV per atom, of one by forces alone, whose energies are less sure
-_LEFT = 0.25  # of such an error, that the fit with this energy leaves of it, or forces and energy agree after all
+# of such an error, that the fit with this energy leaves of it, or forces and energy agree after all
+_LEFT, _LEFT_OF_LARGE = 0.25, 0.05
 _LARGE, _VERY_FAR = 1.5, 25.0  # eV per atom and deviations, by compositions alone, which leave out the cohesion
-_SMALL_MOLECULE = 8  # atoms, below which compositions say nothing of the energy
+_SMALL_MOLECULE = 8  # atoms
 _SWEEPS = 30  # of the absolute deviations
 _NAMED = 3  # structures
 
@@ -36,8 +37,8 @@ def contradicted_energies(
     final = {id(one.structure): one for one in compared}
     suspects = {
         id(structure): (error, structure)
-        for structure, error in _far(by_forces, _SMALLEST_OF_FORCES, species)
-        if abs(error) > _LARGE or abs(_error(final[id(structure)])) > _LEFT * abs(error)
+        for structure, error in _far(extended(by_forces), _SMALLEST_OF_FORCES, species)
+        if abs(_error(final[id(structure)])) > (_LEFT_OF_LARGE if abs(error) > _LARGE else _LEFT) * abs(error)
     }
     for structure, error in _far(compared, _SMALLEST, species) + ([] if by_forces else _alone(compared, species)):
         suspects.setdefault(id(structure), (error, structure))
@@ -58,13 +59,14 @@ def _error(one: Comparison) -> float:
     return float(one.energy[0, 0] - one.energy[0, 1])
 
 
+def extended(ones: Sequence[Comparison]) -> list[Comparison]:
+    """Without a few atoms in vacuum, of whose binding neither the composition nor forces near a minimum say much."""
+    return [one for one in ones if one.structure.atoms.pbc.any() or one.structure.n_atoms >= _SMALL_MOLECULE]
+
+
 def _alone(ones: Sequence[Comparison], species: Sequence[str]) -> list[tuple[Structure, float]]:
     """Structures whose composition alone shows their energy to be wrong; the model may have given in to it."""
-    own = [
-        one.structure
-        for one in ones
-        if len(one.energy) and (one.structure.atoms.pbc.any() or one.structure.n_atoms >= _SMALL_MOLECULE)
-    ]
+    own = [one.structure for one in extended(ones) if len(one.energy)]
     energies = np.array([(one.energy or 0.0) / one.n_atoms for one in own])
     return _standing_out(own, energies, (_LARGE, _VERY_FAR), species)
 
