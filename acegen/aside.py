@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from acegen.errors import AcegenError, InputError
 
+_DEAD = 60.0  # s without a byte, after which nobody is writing a file any more
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -77,6 +80,16 @@ def check_place(path: Path, complaint: type[AcegenError] = InputError) -> None:
 def _is_device(path: Path) -> bool:
     """Whether it is a device, a pipe, or a name for one: renaming a file over it would destroy it."""
     return (path.exists() and not path.is_file()) or Path("/dev") in path.absolute().parents
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what `written_aside` had begun for `path` when its process was killed."""
+    own = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}")  # the names mkstemp makes
+    for other in path.absolute().parent.glob(".*-*"):
+        if own.fullmatch(other.name) and not other.is_symlink() and other.is_file():
+            with contextlib.suppress(OSError):
+                if time.time() - other.stat().st_mtime > _DEAD:
+                    other.unlink()
 
 
 def same_file(one: Path, other: Path) -> bool:

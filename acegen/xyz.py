@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import IO
 
@@ -53,6 +54,8 @@ def _check_text(path: Path, beginning: bytes) -> None:
     for magic, name in _COMPRESSED.items():
         if beginning.startswith(magic):
             raise InputError(f"{path}: is compressed ({name}), expected extended XYZ as plain text")
+    if beginning.startswith(codecs.BOM_UTF8):
+        raise InputError(f"{path}: begins with a byte order mark, expected extended XYZ as UTF-8 text without it")
     if b"\0" in beginning:
         raise InputError(f"{path}: is no text, expected extended XYZ")
 

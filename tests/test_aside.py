@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from acegen.aside import check_place, written_aside
+from acegen.aside import check_place, remove_leftovers, written_aside
 from acegen.errors import InputError, PotentialError
 
 
@@ -66,3 +66,15 @@ def test_places_are_checked_beforehand(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InputError, match="may not be written to"):
         check_place(tmp_path / "file")
+
+
+def test_only_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """By names that are exactly those of `written_aside`, and never while somebody may still write."""
+    left, fresh = tmp_path / ".m.yaml-ab12_xyz", tmp_path / ".m.yaml-ab12_xyy"
+    others = [tmp_path / name for name in (".m.yaml-ab12_xy", ".m.yaml-notes-ab12_xyz", ".mm.yaml-ab12_xyz", "m.yaml")]
+    for path in (left, fresh, *others):
+        path.write_text("some")
+        if path != fresh:
+            os.utime(path, (0, 0))
+    remove_leftovers(tmp_path / "m.yaml")
+    assert sorted(tmp_path.iterdir()) == sorted([fresh, *others])

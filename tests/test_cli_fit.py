@@ -106,6 +106,15 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
         (["argon.yaml", "train.xyz", "-o", "m", "--forces-key", "f"], "train.xyz: no frame has the forces key 'f'"),
         (["argon.yaml", "train.xyz", "-o", "m", "--holdout", "2"], "holdout: expected a number in 0..1"),
         (["argon.yaml", "train.xyz", "-o", "m", "--lambda", "1"], "lambda: expected a number >= 0 with solver 'ridge'"),
+        (["argon.yaml", "train.xyz", "-o", "m", "--tolerance", "1e-9"], "expected a number in 0..1 with solver 'tsvd'"),
+        (["argon.yaml", "train.xyz", "-o", "m", "--weight", "E=1,E=2"], "--weight: E of default is given twice"),
+        (
+            ["argon.yaml", "train.xyz", "-o", "m", "--weight", "hot:E=1", "--weight", "hot:F=1,E=2"],
+            "--weight: E of hot is given twice, the second time in 'hot:F=1,E=2'",
+        ),
+        (["argon.yaml", "train.xyz", "-o", "m", "--e0", "Ar=1,Ar=2"], "--e0: Ar is given twice in 'Ar=1,Ar=2'"),
+        (["argon.yaml", "train.xyz", "-o", "m", "--e0", "Ar=1e40"], "e0: Ar: expected an energy of at most 5e+06 eV"),
+        (["argon.yaml", "train.xyz", "-o", "/dev/null"], "/dev/null: is a device or pipe, expected the name of a file"),
     ],
 )
 def test_mistakes_are_told_in_one_line(

@@ -270,3 +270,14 @@ def test_rows_beyond_memory_are_refused(
         n_bytes = 8 * batch.n_edges * 3 * model.n_basis
         with pytest.raises(InputError, match=f"basis_gradients: .* takes {n_bytes} bytes, .*fewer structures at a"):
             model.evaluate(batch, "basis_gradients")
+
+
+@pytest.mark.parametrize("names", [("forces",), ("energy", "forces"), ("virial",)])
+def test_atoms_at_one_place_have_no_rows(model: Model, names: tuple[str, ...]) -> None:
+    """Whichever rows are asked for."""
+    pair = ase.Atoms([model.species[0], model.species[-1]], positions=[[1.0, 1.0, 1.0]] * 2)
+    across = ase.Atoms(pair.symbols, positions=[[0.0, 1.0, 1.0], [8.0, 1.0, 1.0]], cell=[8.0] * 3, pbc=True)
+    with pytest.raises(InputError, match=r"structure 1: .* not finite; its atoms 0 and 1 are 0 angstrom apart"):
+        model.design([cluster(model), pair], names)
+    with pytest.raises(InputError, match=r"structure 0: .* not finite; its atoms 0 and 1 are 0 angstrom apart"):
+        model.design([across, cluster(model)], names)

@@ -113,8 +113,7 @@ def test_state_of_other_structures_is_not_taken(spec_file: Path, frames: list[as
         told: list[str] = []
         acegen.fit(spec_file, frames[:6], progress=lambda text, _, told=told: told.append(text), **choices, **changed)
         assert "rows of structure 1 of 6" in told
-    partial.write_bytes(b"PK not really")
-    acegen.fit(spec_file, frames[:6], **choices)
+        assert f"{partial}: the state of a fit of other structures or choices: begun anew" in told
 
 
 _FIT = """
@@ -212,6 +211,14 @@ def test_the_model_is_of_the_specification_that_was_fitted(
     assert read_spec(found.save(tmp_path / "model")[0]).bonds == found.spec.bonds
     spec.unlink()
     assert found.model.cutoff == 4.2
+
+
+def test_a_specification_may_begin_with_a_byte_order_mark(copper: Path) -> None:
+    plain = read_spec(copper)
+    copper.write_text("\ufeff" + copper.read_text(), encoding="utf-8")
+    assert read_spec(copper) == plain
+    files = acegen.fit(copper, emt_labelled(1, "Cu4"), active_set=False).save(copper.with_name("model"))
+    assert not files[0].read_bytes().startswith(b"\xef\xbb\xbf") and acegen.load(files[0]).cutoff == 4.2
 
 
 def test_a_model_never_replaces_its_specification(copper: Path, frames: list[ase.Atoms]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from acegen.errors import InputError
-from acegen.fitting.checks import check_structures, suspicions
+from acegen.fitting.checks import check_structures, large_labels, suspicions
 from acegen.fitting.keys import NO_KIND, label_structures
 from acegen.fitting.settings import Keys
 from acegen.fitting.structures import Frame, Structure, read_frames
@@ -97,6 +98,51 @@ def test_missing_labels_are_counted_and_left_out() -> None:
     )
 
 
+def named(**labels: Any) -> ase.Atoms:
+    """A crystal with labels of these names; forces are those of more than one number."""
+    atoms = crystal()
+    for name, value in labels.items():
+        (atoms.arrays if np.ndim(value) == 2 and np.shape(value)[0] == 4 else atoms.info)[name] = value
+    return atoms
+
+
+def test_every_frame_is_read_under_its_own_names() -> None:
+    """None is lost where frames of one file name a label differently."""
+    own = np.ones((4, 3))
+    frames = [named(energy=1.0, force=own, virial=TENSOR)] * 2 + [named(energy=1.0, forces=2 * own, stress=TENSOR)]
+    structures, (report,) = label_structures([Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys())
+    assert [one.forces[0, 0] for one in structures] == [1.0, 1.0, 2.0]
+    np.testing.assert_allclose(structures[2].virial, -crystal().cell.volume * structures[0].virial, rtol=1e-12)
+    assert report.sentence() == (
+        "set.xyz: 3 structures, energy from 'energy', forces from 'force' (2 of 3), 'forces' (1 of 3), "
+        "virial from 'virial' (2 of 3), stress from 'stress' (1 of 3)"
+    )
+    assert report.warnings == ()
+
+
+def test_names_of_two_calculations_are_told() -> None:
+    own = np.ones((4, 3))
+    frames = [named(REF_energy=1.0, forces=own), named(energy=1.0, forces=own), named(energy=1.0, forces=own)]
+    _, (report,) = label_structures([Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys())
+    assert report.warnings == (
+        "set.xyz: 1 of 3 structures have energies under 'REF_energy' and forces under 'forces': are they of one "
+        "calculation?",
+        "set.xyz: energy under 'REF_energy' in 1 and under 'energy' in 2 of 3 structures: are they of one calculation?",
+    )
+
+
+def test_labels_under_another_name_than_the_given_one_are_counted() -> None:
+    own = np.ones((4, 3))
+    frames = [named(REF_energy=1.0, F_mine=own)] + [named(REF_energy=1.0, forces=own)] * 2
+    structures, (report,) = label_structures(
+        [Frame("set.xyz", k, one) for k, one in enumerate(frames)], Keys(forces="F_mine")
+    )
+    assert [one.forces is None for one in structures] == [False, True, True]
+    assert report.warnings == (
+        "set.xyz: 2 of 3 structures have no 'F_mine', but 'forces': it is not used, for another key was asked for",
+    )
+
+
 @pytest.mark.parametrize(("key", "value"), [("config_type", "liquid"), ("Group", "bulk"), ("type", "md"), ("tag", 3)])
 def test_types_are_found(key: str, value: object) -> None:
     atoms = crystal()
@@ -120,6 +166,11 @@ def test_frames_of_one_file_are_named_by_it_and_their_number(tmp_path: Path) -> 
         read_frames(path, "train")
     path.write_text(text + "\n" + text)
     with pytest.raises(InputError, match=r"two.xyz: line 13 is blank, and line 14 is not"):
+        read_frames(path, "train")
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"two.xyz: begins with a byte order mark, expected extended XYZ as UTF-8 text"
+    ):
         read_frames(path, "train")
     path.write_text(text + "\n\n")
     assert len(read_frames(path, "train")) == 2
@@ -192,7 +243,7 @@ def test_unusable_structures_are_told_with_file_and_frame(atoms: ase.Atoms, mess
 def test_good_structures_pass_without_suspicion() -> None:
     structures = labelled([spoiled(energy=1.0), spoiled(energy=1.1)])
     check_structures(structures, ("Cu",))
-    assert suspicions(structures, ("Cu",)) == []
+    assert suspicions(structures, ("Cu",)) == [] == large_labels(structures, ("Cu",))
 
 
 @pytest.mark.parametrize(
@@ -204,9 +255,7 @@ def test_good_structures_pass_without_suspicion() -> None:
     ],
 )
 def test_labels_of_another_size_are_suspected(atoms: ase.Atoms, message: str) -> None:
-    import re
-
-    (found,) = suspicions(labelled([spoiled(), atoms, spoiled(energy=1.1)]), ("Cu",))
+    (found,) = large_labels(labelled([spoiled(), atoms, spoiled(energy=1.1)]), ("Cu",))
     assert re.search(message, found), found
 
 

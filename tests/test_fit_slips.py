@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from fits import COPPER, emt_labelled
+from fits import COPPER, emt_labelled, relabelled
 
 import acegen
 from acegen.fitting.checks import disagreeing, suspicions
@@ -115,5 +119,103 @@ def test_forces_of_one_structure_that_are_wrong_are_told(
     assert text.startswith(f"{place}its forces are ") and text.endswith(words)
 
 
+@pytest.mark.parametrize(
+    ("slip", "words"),
+    [
+        (lambda energy: energy / 13.6057, "below what the others say"),
+        (lambda energy: energy / 4.0, "below what the others say"),
+        (lambda energy: -energy, "below what the others say"),
+        (lambda energy: 0.0 * energy, "below what the others say"),
+        (lambda energy: 23.06 * energy, "above what the others say"),
+        (lambda energy: energy + 20.0, "above what the others say"),
+    ],
+)
+@pytest.mark.parametrize("with_forces", [False, True])
+def test_energies_of_two_structures_that_are_wrong_are_told(
+    copper: Path, frames: list[ase.Atoms], slip: Any, words: str, with_forces: bool
+) -> None:
+    """Whether or not there are forces that contradict them; the fit may have given in to them."""
+    own = [changed(atoms, energy=atoms.calc.results["energy"] + 3.5 * len(atoms)) for atoms in frames]
+    for k in (9, 17):
+        own[k] = changed(own[k], energy=slip(own[k].calc.results["energy"]))
+    if not with_forces:
+        for atoms in own:
+            atoms.info["energy"] = atoms.calc.results["energy"]
+            atoms.calc = None
+    found = acegen.fit(copper, own, active_set=False, committee=0, e0="lsq")
+    (text,) = [text for text in found.warnings if "its energy is" in text]
+    assert re.match(rf"train: frame (9|17): its energy is [\d.]+ eV per atom {words} \(likewise frame (9|17)\): ", text)
+
+
+def test_forces_of_one_structure_in_another_unit_are_told(copper: Path, frames: list[ase.Atoms]) -> None:
+    for factor, k in ((25.711, 3), (1.0 / 51.42, 5)):
+        own = list(frames)
+        own[k] = changed(own[k], forces=factor * own[k].calc.results["forces"])
+        (text,) = acegen.fit(copper, own, active_set=False, committee=0).warnings
+        assert text.startswith(f"train: frame {k}: its forces are ") and "times as large as the model's" in text
+
+
+def test_forces_left_at_zero_are_told_and_those_of_crystals_are_not(copper: Path, frames: list[ase.Atoms]) -> None:
+    crystal = bulk("Cu", cubic=True, a=3.65)
+    crystal.info["energy"], crystal.arrays["forces"] = -0.02, np.zeros((4, 3))
+    zero = [changed(atoms, forces=np.zeros((4, 3))) for atoms in frames[:4]]
+    (text,) = acegen.fit(copper, [crystal, *zero, *frames[4:]], active_set=False, committee=0).warnings
+    assert text == (
+        "train: frame 1: 'forces': all forces are zero (likewise frame 2, frame 3 and 1 more), but its atoms lie where "
+        "forces act: leave out forces that were not calculated"
+    )
+
+
+def test_energies_per_atom_of_cells_of_one_size_are_told(copper: Path, frames: list[ase.Atoms]) -> None:
+    own = [changed(atoms, energy=atoms.calc.results["energy"] / 4 - 3.0) for atoms in frames]
+    (text,) = [text for text in acegen.fit(copper, own, active_set=False, committee=0).warnings if "per atom" in text]
+    assert text == (
+        "train: the energies vary as the forces say of one of 4 atoms: are they per atom, where those of whole "
+        "structures are expected?"
+    )
+
+
+def test_forces_are_not_blamed_for_stresses_in_another_unit(copper: Path, frames: list[ase.Atoms]) -> None:
+    own = relabelled(frames, stress=1602.2)
+    warnings = acegen.fit(copper, own, active_set=False, committee=0).warnings
+    assert any("stress" in text for text in warnings) and not any("its forces" in text for text in warnings)
+
+
 def test_good_forces_are_not_accused(copper: Path, frames: list[ase.Atoms]) -> None:
     assert acegen.fit(copper, frames[:16], frames[16:], active_set=False, committee=0).warnings == ()
+
+
+def test_the_largest_errors_are_those_of_the_tables_and_name_their_frames(
+    copper: Path, frames: list[ase.Atoms]
+) -> None:
+    found = acegen.fit(copper, frames[:16], frames[16:], active_set=False, committee=0)
+    for name, told in found.report()["largest_errors"].items():
+        compared = {one.structure.frame.place: one for one in found.comparisons[name]}
+        assert set(told) == {"energy", "forces", "virial"}
+        for label, unit in (("energy", 1000.0), ("forces", 1.0), ("virial", 1000.0)):
+            errors = {place: unit * np.abs(np.diff(getattr(one, label))).max() for place, one in compared.items()}
+            np.testing.assert_allclose(told[label]["error"], max(errors.values()), rtol=1e-12)
+            assert errors[told[label]["of"]] == max(errors.values())
+
+
+@pytest.mark.parametrize("with_forces", [False, True])
+def test_energies_of_molecules_beside_a_crystal_are_not_accused(
+    copper: Path, frames: list[ase.Atoms], with_forces: bool
+) -> None:
+    """Forces of dimers near their minimum say little of their energy, compositions nothing."""
+    copper = copper.with_name("more.yaml")
+    copper.write_text(COPPER.replace("order: 2\ndegree: 5", "order: 2\ndegree: 8"))
+    pairs = [ase.Atoms("Cu2", positions=[[0, 0, 0], [0, 0, 2.0 + 0.2 * k]]) for k in range(6)]
+    own = list(frames)
+    for atoms in (*pairs, ase.Atoms("Cu3", positions=[[0, 0, 0], [0, 0, 2.3], [0, 2.2, 0]]), ase.Atoms("Cu")):
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        own.append(atoms)
+    if not with_forces:
+        energies = [atoms.calc.results["energy"] for atoms in own]
+        own = [atoms.copy() for atoms in own]
+        for atoms, energy in zip(own, energies, strict=True):
+            atoms.info["energy"] = energy
+    warnings = acegen.fit(copper, own, active_set=False, committee=0).warnings
+    assert not [text for text in warnings if "energ" in text]

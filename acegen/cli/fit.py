@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from acegen.fitting.fitted import Fitted
 
 _LABELS = ("energy", "forces", "stress", "virial")
+_UNITS = {"energy": "E {:.2f} meV/atom", "forces": "F {:.4f} eV/Å", "virial": "V {:.2f} meV/atom"}
 _STEPS = 1000  # of the bar
 
 
@@ -57,9 +58,7 @@ def _add_solver(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("solution")
     group.add_argument("--solver", choices=("bayesian", "ridge", "tsvd", "ard"), default="bayesian")
     group.add_argument("--lambda", dest="regularisation", metavar="NUMBER", type=float, help="of ridge")
-    group.add_argument(
-        "--tolerance", metavar="NUMBER", type=float, default=1e-9, help="of tsvd: smallest singular value kept (1e-9)"
-    )
+    group.add_argument("--tolerance", metavar="NUMBER", type=float, help="of tsvd: smallest singular value kept (1e-9)")
     group.add_argument("--prior", metavar="POWER", type=float, default=4.0, help="smoothness prior (4); 0: none")
     group.add_argument("--committee", metavar="N", type=int, default=8, help="posterior samples to keep (8)")
     group.add_argument("--no-active-set", action="store_true", help="choose none: no extrapolation grades")
@@ -136,6 +135,8 @@ def _energies(text: str) -> str | dict[str, float]:
     found: dict[str, float] = {}
     for item in text.split(","):
         symbol, _, number = item.partition("=")
+        if symbol.strip() in found:
+            raise InputError(f"--e0: {symbol.strip()} is given twice in {text!r}, expected one energy for each element")
         try:
             found[symbol.strip()] = float(number)
         except ValueError:
@@ -154,8 +155,22 @@ def summary(fitted: Fitted) -> str:
     ]
     rows = [row for name, group in fitted.errors.items() for errors in group for row in _rows(name, errors)]
     header = ("set", "type", "structures", "atoms", "", "E meV/atom", "F eV/Å", "V meV/atom")
-    lines += ["", table(header, rows, left=2), ""]
+    lines += ["", table(header, rows, left=2), *_largest(fitted), ""]
     return "\n".join([*lines, *(f"warning: {text}" for text in fitted.warnings)]).rstrip()
+
+
+def _largest(fitted: Fitted) -> list[str]:
+    """A line for each set: the largest errors and the frames they are of."""
+    from acegen.fitting.accuracy import largest_errors
+
+    lines = []
+    for name, comparisons in fitted.comparisons.items():
+        parts = [
+            f"{_UNITS[label].format(error)} ({Path(one.frame.source).name}: frame {one.frame.number})"
+            for label, (error, one) in largest_errors(comparisons).items()
+        ]
+        lines.append(f"largest errors, {name}: {', '.join(parts)}")
+    return lines
 
 
 def _rows(name: str, errors: Errors) -> list[tuple[str, ...]]:

@@ -108,6 +108,18 @@ def _errors(kind: str, comparisons: Sequence[Comparison]) -> Errors:
     )
 
 
+def largest_errors(comparisons: Sequence[Comparison]) -> dict[str, tuple[float, Structure]]:
+    """Largest errors of energies (meV per atom), force components (eV/A) and virials (meV per atom), and whose."""
+    found: dict[str, tuple[float, Structure]] = {}
+    for label, unit in (("energy", _MEV), ("forces", 1.0), ("virial", _MEV)):
+        for one in comparisons:
+            pairs = getattr(one, label)
+            error = unit * float(np.abs(pairs[:, 1] - pairs[:, 0]).max(initial=-1.0))
+            if len(pairs) and (label not in found or error > found[label][0]):
+                found[label] = error, one.structure
+    return found
+
+
 def _stacked(arrays: Sequence[FloatArray]) -> FloatArray:
     return np.concatenate([np.zeros((0, 2)), *arrays])
 

@@ -85,7 +85,7 @@ def _check_distances(structures: Sequence[Structure], species: Sequence[str]) ->
 
 
 def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[str]:
-    """Sentences about labels whose size does not look like eV and angstrom, and about elements never seen."""
+    """Sentences about labels that do not look like those of these structures, and about elements never seen."""
     found: list[str] = []
     seen = compositions(structures, species).sum(axis=0) > 0
     absent = [symbol for symbol, there in zip(species, seen, strict=True) if not there]
@@ -93,8 +93,17 @@ def suspicions(structures: Sequence[Structure], species: Sequence[str]) -> list[
         found.append(f"{', '.join(absent)}: in the specification, but in no training structure: its weights stay 0")
     for source in dict.fromkeys(structure.frame.source for structure in structures):
         own = [structure for structure in structures if structure.frame.source == source]
-        told = (_forces(own), _stresses(own), _energies(own, species), _per_atom(own, species), _repeated(own))
+        told = (_per_atom(own, species), _repeated(own))
         found += [text for text in told if text]
+    return found
+
+
+def large_labels(structures: Sequence[Structure], species: Sequence[str]) -> list[str]:
+    """Sentences about labels whose size does not look like eV and angstrom; a fit with them says little of others."""
+    found: list[str] = []
+    for source in dict.fromkeys(structure.frame.source for structure in structures):
+        own = [structure for structure in structures if structure.frame.source == source]
+        found += [text for text in (_forces(own), _stresses(own), _energies(own, species)) if text]
     return found
 
 
@@ -138,9 +147,19 @@ def _per_atom(structures: Sequence[Structure], species: Sequence[str]) -> str | 
         rests.append(float(np.sqrt(np.mean(rest**2))))
     if rests[1] >= _PER_ATOM * rests[0]:
         return None
+    return per_atom(labelled)
+
+
+def per_atom(structures: Sequence[Structure]) -> str:
+    """The sentence about energies of one source that are given per atom."""
+    sizes = [one.n_atoms for one in structures]
+    if min(sizes) < max(sizes):
+        why = f"do not grow with the number of atoms, {min(sizes)} to {max(sizes)}"
+    else:
+        why = f"vary as the forces say of one of {sizes[0]} atoms"
     return (
-        f"{labelled[0].frame.source}: the energies do not grow with the number of atoms, {sizes.min()} to "
-        f"{sizes.max()}: are they per atom, where those of whole structures are expected?"
+        f"{structures[0].frame.source}: the energies {why}: are they per atom, where those of whole structures are "
+        "expected?"
     )
 
 

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from acegen.errors import InputError
-from acegen.fitting.accuracy import compare, errors_by_kind
-from acegen.fitting.checks import check_structures, contradicted, disagreeing, suspicions, undecided
+from acegen.fitting.accuracy import Comparison, compare, errors_by_kind
+from acegen.fitting.checks import check_structures, contradicted, disagreeing, large_labels, suspicions, undecided
 from acegen.fitting.consistency import unit_mistakes
-from acegen.fitting.fitted import Fitted
+from acegen.fitting.energies import contradicted_energies
+from acegen.fitting.fitted import Fitted, check_regular
 from acegen.fitting.grading import choose_active_sets
 from acegen.fitting.keys import Found, label_structures
 from acegen.fitting.outliers import contradicted_forces
@@ -38,6 +39,7 @@ from acegen.fitting.solvers import Solution, members, solve
 from acegen.fitting.structures import Structure, read_frames
 from acegen.fitting.weighting import Weighting, make_weighting
 from acegen.fitting.working import Fittable, read_fittable, working_model
+from acegen.fitting.zeros import zero_forces
 from acegen.loader import compiler_digest
 from acegen.runtime.arrays import FloatArray
 from acegen.runtime.model import Model
@@ -84,6 +86,9 @@ def fit(
     """
     settings = make_settings(choices)
     weighting = make_weighting(settings.weights)
+    kept = None if partial is None else Path(partial).expanduser()
+    if kept is not None:
+        check_regular(kept)
     source = read_fittable(Path(spec).expanduser())
     basis = source.spec
     say = progress or (lambda text, fraction: None)
@@ -96,7 +101,6 @@ def fit(
         say(Finding(text), 0.02)
     say("compile the basis", 0.02)
     model = working_model(source, threads)
-    kept = None if partial is None else Path(partial).expanduser()
     task = _Task(source, model, labelled, reference, weighting, settings, kept, say)
     return _solved(task, _factors(task))
 
@@ -121,11 +125,7 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     task.say("solve", 0.9)
     gamma = parameter_prior(spec, settings.prior)
     solution = solve(factors.joined(), gamma, settings)
-    warnings = suspicions(labelled.train, spec.elements)
-    warnings += repeated(labelled.train, labelled.test)
-    warnings += disagreeing(labelled.train, spec)
-    warnings += contradicted(labelled.train, spec, task.reference)
-    warnings += unit_mistakes(model, labelled.train, factors, gamma)
+    warnings, by_forces = _suspected(task, factors, gamma)
     warnings += undecided(solution.effective, model.n_parameters)
     weights = as_weights(model, solution.parameters)
     model.weights = weights
@@ -138,7 +138,10 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
     compared = {"train": compare(model, labelled.train, task.reference)}
     if labelled.test:
         compared[labelled.test_name] = compare(model, labelled.test, task.reference)
-    warnings += [text for ones in compared.values() for text in contradicted_forces(ones)]
+    if by_forces is not None:
+        for name, ones in compared.items():
+            warnings += contradicted_energies(ones, by_forces if name == "train" else (), model.species)
+            warnings += contradicted_forces(ones)
     return Fitted(
         source=task.source,
         weights=weights,
@@ -148,13 +151,31 @@ def _solved(task: _Task, factors: Factors) -> Fitted:
         errors={name: errors_by_kind(ones) for name, ones in compared.items()},
         solution=_summary(solution, factors, settings),
         found=labelled.found,
-        warnings=tuple(warnings),
+        warnings=tuple(dict.fromkeys(warnings)),
         comparisons=compared,
         weighting=task.weighting,
         settings=settings,
         threads=model.threads,
         partial=task.partial,
     )
+
+
+def _suspected(task: _Task, factors: Factors, gamma: FloatArray) -> tuple[list[str], list[Comparison] | None]:
+    """Warnings that do not need the fit, and energies beside what the forces say; None where labels spoil the fit."""
+    labelled, spec, model = task.labelled, task.source.spec, task.model
+    train = labelled.train
+    warnings = [text for found in labelled.found for text in found.warnings]
+    warnings += suspicions(train, spec.elements)
+    warnings += repeated(train, labelled.test)
+    warnings += disagreeing(train, spec)
+    warnings += contradicted(train, spec, task.reference)
+    zero = zero_forces(model, train, gamma, labelled.found)
+    spoiling = large_labels(train, spec.elements) + zero
+    by_forces: list[Comparison] = []
+    if not zero:  # of which energies and virials would be too large
+        mistakes, by_forces = unit_mistakes(model, train, factors, gamma)
+        spoiling += mistakes
+    return warnings + spoiling, None if spoiling else by_forces
 
 
 def _labelled(train: Any, test: Any, settings: Settings) -> Labelled:
@@ -185,7 +206,12 @@ def _factors(task: _Task) -> Factors:
     model, structures, partial = task.model, task.labelled.train, task.partial
     parts = blocks(structures, model.n_parameters, task.settings.block_bytes)
     digest = _digest(task, parts)
-    factors = None if partial is None else load_partial(partial, model.n_parameters, digest)
+    factors = None
+    if partial is not None:
+        try:
+            factors = load_partial(partial, model.n_parameters, digest, len(parts))
+        except InputError as error:
+            task.say(Finding(f"{error}: begun anew"), 0.1)
     factors = factors or Factors.empty(model.n_parameters)
     begun = parts[factors.n_blocks - 1].stop if factors.n_blocks else 0
     saved = time.monotonic()

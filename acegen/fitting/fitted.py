@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from acegen.aside import check_place, same_file, written_aside
+from acegen.aside import check_place, remove_leftovers, same_file, written_aside
 from acegen.errors import InputError
-from acegen.fitting.accuracy import Comparison, Errors
+from acegen.fitting.accuracy import Comparison, Errors, largest_errors
 from acegen.fitting.keys import Found
 from acegen.fitting.reference import Reference
 from acegen.fitting.settings import Settings
@@ -86,6 +86,8 @@ class Fitted:
         files = self._write(Path(path))
         if self.partial is not None:
             self.partial.unlink(missing_ok=True)
+        for file in (*files, partial_of(path)):
+            remove_leftovers(file)
         return files
 
     def _write(self, path: Path) -> tuple[Path, Path, Path]:
@@ -137,6 +139,10 @@ class Fitted:
             },
             "solution": self.solution,
             "errors": {name: [asdict(errors) for errors in group] for name, group in self.errors.items()},
+            "largest_errors": {
+                name: {label: {"error": error, "of": one.frame.place} for label, (error, one) in found.items()}
+                for name, found in ((name, largest_errors(ones)) for name, ones in self.comparisons.items())
+            },
             "warnings": list(self.warnings),
         }
 
@@ -167,8 +173,26 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         InputError: the folder is missing or must not be written, or one of the names is a folder.
     """
+    _check_ordinary(Path(path).expanduser())
     for file in files_of(path):
-        check_place(file)
+        check_regular(file)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse a place where no ordinary file can be written.
+
+    Raises:
+        InputError: the folder is missing or must not be written, or the name is one of a folder, device or pipe.
+    """
+    check_place(path)
+    _check_ordinary(path)
+
+
+def _check_ordinary(path: Path) -> None:
+    """Refuse devices and pipes: what is kept there cannot be read again."""
+    special = path.exists() and not (path.is_file() or path.is_dir())
+    if special or path.absolute().parent == Path("/dev"):
+        raise InputError(f"{path}: is a device or pipe, expected the name of a file to write")
 
 
 def check_keeps(path: str | os.PathLike[str], sources: Iterable[Path]) -> None:

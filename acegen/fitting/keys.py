@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,25 +27,33 @@ _NAMES = {
     "stress": ("stress", "Stress"),
 }
 KNOWN = {label: tuple(prefix + name for prefix in _PREFIXES for name in names) for label, names in _NAMES.items()}
+_PREFIX_OF = {prefix + name: prefix for prefix in _PREFIXES for names in _NAMES.values() for name in names}
+_LABELS = ("energy", "forces", "virial", "stress")
+_ORDER = (*_LABELS, "type")
 KINDS = ("config_type", "Group", "group", "type", "tag")
 NO_KIND = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one source holds: the key of each label and how many frames have it."""
+    """What one source holds: the keys of each label and how many frames have them."""
 
     source: str
     n_frames: int
-    keys: tuple[tuple[str, str, int], ...]  # (label, key, number of frames)
+    keys: tuple[tuple[str, str, int], ...]  # (label, key, number of frames); a label may have several keys
     missing: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """One line for people."""
-        parts = [
-            f"{label} from {key!r}" + ("" if count == self.n_frames else f" ({count} of {self.n_frames})")
-            for label, key, count in self.keys
-        ]
+        parts = []
+        for label in dict.fromkeys(label for label, _, _ in self.keys):
+            own = [
+                f"{key!r}" + ("" if count == self.n_frames else f" ({count} of {self.n_frames})")
+                for name, key, count in self.keys
+                if name == label
+            ]
+            parts.append(f"{label} from {', '.join(own)}")
         absent = f"; no {' or '.join(self.missing)}" if self.missing else ""
         return f"{Path(self.source).name}: {self.n_frames} structures, {', '.join(parts)}{absent}"
 
@@ -60,42 +69,99 @@ def label_structures(frames: Sequence[Frame], keys: Keys) -> tuple[list[Structur
     for source in dict.fromkeys(frame.source for frame in frames):
         own = [frame for frame in frames if frame.source == source]
         chosen = _chosen_keys(source, own, keys)
-        if "energy" not in chosen and "forces" not in chosen:
+        counts = Counter(pair for one in chosen for pair in one.items())
+        labels = {label for label, _ in counts}
+        if not labels & {"energy", "forces"}:
             raise InputError(_nothing(source, own[0].atoms))
-        structures += [_labelled(frame, chosen) for frame in own]
-        counted = {
-            label: sum(_value(frame.atoms, key, label) is not None for frame in own) for label, key in chosen.items()
-        }
-        has_virial = "virial" in chosen or "stress" in chosen
-        missing = [label for label in ("energy", "forces") if label not in chosen]
-        missing += [] if has_virial else ["stress", "virial"]
-        rows = tuple((label, key, counted[label]) for label, key in chosen.items())
-        reports.append(Found(source, len(own), rows, tuple(missing)))
+        structures += [_labelled(frame, one) for frame, one in zip(own, chosen, strict=True)]
+        missing = [label for label in ("energy", "forces") if label not in labels]
+        missing += [] if labels & {"virial", "stress"} else ["stress", "virial"]
+        rows = sorted(((*pair, n) for pair, n in counts.items()), key=lambda row: (_ORDER.index(row[0]), -row[2], row))
+        warnings = _passed_over(source, own, keys) + _of_two_origins(source, chosen, keys)
+        reports.append(Found(source, len(own), tuple(rows), tuple(missing), tuple(warnings)))
     return structures, reports
 
 
-def _chosen_keys(source: str, frames: Sequence[Frame], keys: Keys) -> dict[str, str]:
-    """Label -> key; of the known names the first one that any frame has."""
-    chosen: dict[str, str] = {}
-    for label in ("energy", "forces", "virial", "stress"):
+def _chosen_keys(source: str, frames: Sequence[Frame], keys: Keys) -> list[dict[str, str]]:
+    """Label -> key of every frame: the given one alone, else of the known names the first that the frame has."""
+    for label in _LABELS:
         given = getattr(keys, label)
-        candidates = KNOWN[label] if given is None else (given,)
-        key = next((k for k in candidates if any(_value(f.atoms, k, label) is not None for f in frames)), None)
-        if key is not None:
-            chosen[label] = key
-        elif given is not None:
+        if given is not None and not any(_value(frame.atoms, given, label) is not None for frame in frames):
             have = ", ".join(_names(frames[0].atoms))
             raise InputError(f"{source}: no frame has the {label} key {given!r}, the first frame has {have}")
-    if "virial" in chosen and "stress" in chosen:  # both say the same: the one that was named, else the virial
-        del chosen["virial" if keys.stress is not None and keys.virial is None else "stress"]
-    given_kind = keys.kind
-    candidates = KINDS if given_kind is None else (given_kind,)
+    candidates = KINDS if keys.kind is None else (keys.kind,)
     kind = next((k for k in candidates if any(_kind(f.atoms, k) is not None for f in frames)), None)
-    if kind is not None:
-        chosen["type"] = kind
-    elif given_kind is not None:
-        raise InputError(f"{source}: no frame has the type key {given_kind!r}")
+    if kind is None and keys.kind is not None:
+        raise InputError(f"{source}: no frame has the type key {keys.kind!r}")
+    wanted = _wanted(keys)
+    chosen = []
+    for frame in frames:
+        own = {}
+        for names in wanted:
+            found = next(((label, k) for label, k in names if _value(frame.atoms, k, label) is not None), None)
+            if found is not None:
+                own[found[0]] = found[1]
+        if kind is not None and _kind(frame.atoms, kind) is not None:
+            own["type"] = kind
+        chosen.append(own)
     return chosen
+
+
+def _wanted(keys: Keys) -> list[tuple[tuple[str, str], ...]]:
+    """For energies, forces and virials the pairs (label, key) that will do, the best one first.
+
+    A stress says what a virial says: only one of them is taken, and where one is named only that one.
+    """
+    wanted = []
+    for labels in (("energy",), ("forces",), ("virial", "stress")):
+        given = [(label, key) for label in labels if (key := getattr(keys, label)) is not None]
+        wanted.append(tuple(given or _known(labels)))
+    return wanted
+
+
+def _known(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs (label, key) of all known names."""
+    return [(label, key) for label in labels for key in KNOWN[label]]
+
+
+def _passed_over(source: str, frames: Sequence[Frame], keys: Keys) -> list[str]:
+    """Sentences about frames that lack a named key but have the label under another name."""
+    found = []
+    for labels in (("energy",), ("forces",), ("virial", "stress")):
+        given = [(label, key) for label in labels if (key := getattr(keys, label)) is not None]
+        if not given:
+            continue
+        lacking = [f for f in frames if all(_value(f.atoms, key, label) is None for label, key in given)]
+        others = [
+            next((key for label, key in _known(labels) if _value(frame.atoms, key, label) is not None), None)
+            for frame in lacking
+        ]
+        used = list(dict.fromkeys(key for key in others if key is not None))
+        if used:
+            found.append(
+                f"{source}: {sum(key is not None for key in others)} of {len(frames)} structures have no "
+                f"{' or '.join(repr(key) for _, key in given)}, but {', '.join(map(repr, used))}: it is not used, for "
+                "another key was asked for"
+            )
+    return found
+
+
+def _of_two_origins(source: str, chosen: Sequence[dict[str, str]], keys: Keys) -> list[str]:
+    """Sentences about names that were found and begin differently, in one frame or from one frame to the other."""
+    found = []
+    within = Counter((one["energy"], one["forces"]) for one in chosen if "energy" in one and "forces" in one)
+    for (energy, forces), count in within.items():
+        if keys.energy is None and keys.forces is None and _PREFIX_OF[energy] != _PREFIX_OF[forces]:
+            found.append(
+                f"{source}: {count} of {len(chosen)} structures have energies under {energy!r} and forces under "
+                f"{forces!r}: are they of one calculation?"
+            )
+    for label in _LABELS:
+        counts = Counter(one[label] for one in chosen if label in one)
+        if getattr(keys, label) is None and len({_PREFIX_OF[key] for key in counts}) > 1:
+            told = " and ".join(f"under {key!r} in {count}" for key, count in counts.items())
+            found.append(f"{source}: {label} {told} of {len(chosen)} structures: are they of one calculation?")
+    return found
 
 
 def _nothing(source: str, atoms: Atoms) -> str:
@@ -138,7 +204,7 @@ def _kind(atoms: Atoms, key: str) -> str | None:
 
 
 def _labelled(frame: Frame, keys: dict[str, str]) -> Structure:
-    """The structure with its labels in our shapes and units."""
+    """The structure with its labels, of these keys, in our shapes and units."""
     atoms = frame.atoms
     found = {label: _value(atoms, key, label) for label, key in keys.items()}
     energy, forces = found.get("energy"), found.get("forces")

@@ -14,6 +14,7 @@ from acegen.runtime.arrays import FloatArray
 from acegen.runtime.graph import GraphBatch
 from acegen.spec.model import BasisSpec
 
+_LARGEST = 5e6  # eV; the largest energies of all electrons are 2e6
 WAYS = ("auto", "isolated", "lsq", "spec")
 
 
@@ -66,6 +67,8 @@ def reference_energies(
             raise InputError(f"e0: {symbol!r} is no element of the specification, which has {', '.join(spec.elements)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise InputError(f"e0: {symbol}: expected an energy in eV, found {value!r}")
+        if abs(value) > _LARGEST:
+            raise InputError(f"e0: {symbol}: expected an energy of at most {_LARGEST:g} eV, found {value!r}")
     if chosen == "spec" or (chosen == "auto" and in_spec):
         known = {
             symbol: (e0, "the specification") for symbol, e0 in zip(spec.elements, spec.reference_energies, strict=True)

@@ -37,7 +37,7 @@ class Settings:
     prior: float = 4.0  # power p of the smoothness prior; 0: none
     solver: Solver = "bayesian"
     regularisation: float | None = None  # lambda of "ridge"; None: of largest evidence
-    tolerance: float = 1e-9  # of "tsvd": smallest singular value kept, in largest ones
+    tolerance: float | None = None  # of "tsvd": smallest singular value kept, in largest ones; None: 1e-9
     holdout: float = 0.0  # fraction of the training structures kept out of the fit for testing, chosen by `seed`
     seed: int = 0
     committee: int = 8  # posterior samples kept beside the weights
@@ -89,13 +89,17 @@ def _check(settings: Settings) -> None:
         raise InputError("committee: expected 0, or two members or more, found 1")
     for name, low_number, high in (
         ("prior", 0.0, 20.0),
-        ("tolerance", 0.0, 1.0),
         ("holdout", 0.0, 1.0),
         ("save_every", 0.0, math.inf),
     ):
         number = getattr(settings, name)
         if not _is_within(number, low_number, high):
             raise InputError(f"{name}: expected a number in {low_number:g}..{high:g}, found {number!r}")
+    tolerance = settings.tolerance
+    if tolerance is not None and (settings.solver != "tsvd" or not _is_within(tolerance, 0.0, 1.0)):
+        raise InputError(
+            f"tolerance: expected a number in 0..1 with solver 'tsvd', found {tolerance!r} with {settings.solver!r}"
+        )
     lam = settings.regularisation
     if lam is not None and (settings.solver != "ridge" or not _is_within(lam, 0.0, math.inf)):
         raise InputError(

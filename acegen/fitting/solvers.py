@@ -24,6 +24,7 @@ from acegen.fitting.factor import Factor
 from acegen.fitting.settings import Settings
 from acegen.runtime.arrays import FloatArray
 
+TOLERANCE = 1e-9  # smallest singular value kept, in largest ones
 _LOWEST, _HIGHEST, _STEP = -20.0, 4.0, 0.25  # log10 of lambda over s_max^2, searched in these steps
 
 
@@ -64,7 +65,7 @@ def solve(factor: Factor, gamma: FloatArray, settings: Settings) -> Solution:
     """
     problem = scaled(factor, gamma)
     if settings.solver == "tsvd":
-        found = truncated(problem, settings.tolerance)
+        found = truncated(problem, TOLERANCE if settings.tolerance is None else settings.tolerance)
     elif settings.solver == "ard":
         from acegen.fitting.ard import relevant
 

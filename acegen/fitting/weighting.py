@@ -96,6 +96,10 @@ def parse_weights(texts: Iterable[str]) -> dict[str, dict[str, float]]:
         own = given.setdefault(kind if colon else DEFAULT, {})
         for item in values.split(","):
             letter, _, number = item.partition("=")
+            if letter.strip() in own:
+                raise InputError(
+                    f"--weight: {letter.strip()} of {kind or DEFAULT} is given twice, the second time in {text!r}"
+                )
             try:
                 own[letter.strip()] = float(number)
             except ValueError:

@@ -13,6 +13,8 @@ from acegen.runtime.graph import GraphBatch
 
 TOO_CLOSE = 0.1  # angstrom: nearer than any two atoms of a structure that means something
 _WATCHED = ("energy", "forces")  # a distance of zero always shows in one of them
+_DIRECTION = np.array([0.8415, 0.4321, 0.3247])
+_NEAR = 1e-6  # angstrom along it; longer edges are not looked at again
 
 
 def check_finite(graph: GraphBatch, results: Mapping[str, FloatArray]) -> None:
@@ -54,6 +56,36 @@ def _sentence(graph: GraphBatch, name: str, values: FloatArray) -> str:
             place = row if graph.edge_order is None else int(np.flatnonzero(graph.edge_order == row)[0])
             row = int(np.searchsorted(graph.first_edge, place, side="right")) - 1
         system = int(np.searchsorted(graph.first_atom, row, side="right")) - 1
+    return _closest(graph, system, name)
+
+
+def check_apart(graph: GraphBatch, name: str) -> None:
+    """Refuse two atoms at one place, where output `name` is too large to be looked through.
+
+    Raises:
+        InputError: names the structure and the atoms.
+    """
+    for edge in np.flatnonzero(np.abs(_lengths_along(graph)) < _NEAR).tolist():  # hardly any
+        centre = int(np.searchsorted(graph.first_edge, edge, side="right")) - 1
+        if not edge_vectors(graph, centre, centre + 1)[edge - int(graph.first_edge[centre])].any():
+            system = int(np.searchsorted(graph.first_atom, centre, side="right")) - 1
+            raise InputError(_closest(graph, system, name))
+
+
+def _lengths_along(graph: GraphBatch) -> FloatArray:
+    """Lengths [n_edges] along a direction that no crystal plane is normal to: a third of the work of all vectors."""
+    if graph.edge_vectors is not None or graph.positions is None:
+        lengths: FloatArray = edge_vectors(graph, 0, graph.n_atoms) @ _DIRECTION
+        return lengths
+    along = graph.positions @ _DIRECTION
+    lengths = along[graph.edge_to] - np.repeat(along, np.diff(graph.first_edge))
+    if graph.shifts is not None and graph.edge_shift is not None:
+        lengths += (graph.shifts @ _DIRECTION)[graph.edge_shift]
+    return lengths
+
+
+def _closest(graph: GraphBatch, system: int, name: str) -> str:
+    """The sentence about a structure, with the atoms that are closest in it."""
     start, stop = int(graph.first_atom[system]), int(graph.first_atom[system + 1])
     edges = slice(int(graph.first_edge[start]), int(graph.first_edge[stop]))
     lengths = np.sqrt((edge_vectors(graph, start, stop) ** 2).sum(axis=1))

@@ -26,7 +26,7 @@ from acegen.runtime.design import (
     rows_in,
 )
 from acegen.runtime.evaluation import DEFAULT_PROPERTIES, DERIVED, FORWARD, Evaluation, checked_properties
-from acegen.runtime.finite import check_finite
+from acegen.runtime.finite import check_apart, check_finite
 from acegen.runtime.graph import GraphBatch
 from acegen.runtime.kernel import Kernel, Scratch
 from acegen.runtime.loaded import LoadedModel
@@ -139,7 +139,7 @@ class Model(LoadedModel):
 
         Raises:
             InputError: no linear model, unknown property or element, an array that does not fit, two atoms at one
-                place (seen where energy or virial rows are asked for), rows that no memory holds.
+                place, rows that no memory holds.
         """
         names = checked_rows(properties)
         batch = graph if isinstance(graph, GraphBatch) else GraphBatch.from_atoms(graph, self)
@@ -153,6 +153,8 @@ class Model(LoadedModel):
         )  # B is not finite where two atoms are at one place
         if small is not None:
             check_finite(batch, {"energy": small})
+        elif rows.forces is not None:
+            check_apart(batch, "forces")
         return rows
 
     def design_blocks(

@@ -54,7 +54,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 def read_text(path: Path) -> str:
     """The text of a specification, or a SpecError naming the file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"{path.name}: cannot be read: {reason}") from None
