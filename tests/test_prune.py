@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from acegen.emit.prune import prune
 
-UNIT = """\
-/* ---- section ---- */
-
+DEAD = """\
 /* calls nobody but itself */
 static int alone(int n)
 {
@@ -23,31 +21,11 @@ INLINE int dead(
     return helper(n);
 }
 
-static const int table[2] = {1, 2};
-
-/* kept */
-static int used(int n, int m, int threads)
-{
-    (void)n, (void)m;
-    (void)threads;
-    (void)table;
-#if defined(_OPENMP)
-    return n + threads;
-#else
-    return n;
-#endif
-}
-
-int entry(int n)
-{
-    return used(n, n, n) + table[0];
-}
 """
 
-PRUNED = """\
-/* ---- section ---- */
+HEAD = "/* ---- section ---- */\n\n"
 
-
+LIVE = """\
 static const int table[2] = {1, 2};
 
 /* kept */
@@ -76,7 +54,7 @@ def _packed(text: str) -> list[str]:
 
 def test_functions_that_nobody_calls_are_not_printed() -> None:
     """With what only they call and the comments above them; a name in a comment or in its own body is no call."""
-    assert _packed(prune(UNIT)) == _packed(PRUNED)
+    assert _packed(prune(HEAD + DEAD + LIVE)) == _packed(HEAD + LIVE)
 
 
 def test_conditions_around_nothing_go_too() -> None:
