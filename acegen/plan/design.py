@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from acegen.plan.design_blocks import BLOCK, Block
 from acegen.plan.design_patterns import CHUNK, Legs, Tables, make_pattern
 from acegen.plan.design_products import Operations, Products
 from acegen.plan.design_shorter import Shorter, levels, shorter_functions
@@ -28,6 +29,7 @@ from acegen.program.types import Program
 
 _LINE = 8  # numbers of a line of the caches
 _FEW_SLOTS = 3.0  # of a function, on average
+_FEW_FOURS = float(__import__("os").environ.get("FOURS", "1.0"))  # XXX
 _MOST_VALUES = 65535  # of a tile: their numbers are 16 bits wide
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
 
@@ -65,12 +67,16 @@ def make_design(
         replace(shape, steps=tuple(replace(step, loop=True) for step in shape.steps)) for shape in plan.shapes
     )
     plan = replace(plan, shapes=shapes)
-    tables = Tables(cards)
+    least = min(len(centre.functions) for centre in twin.centres)
+    tables = Tables(cards, blocks=not cards and least >= BLOCK)
     centres, column, first_pair = [], 0, sum(_many_body(centre) for centre in twin.centres)
     for a, (centre, program) in enumerate(zip(twin.centres, programs, strict=True)):
         centres.append(_centre(plan, a, centre, twin.bonds[a], program, tables, (column, first_pair)))
         column += _many_body(centre)
         first_pair += len(centre.functions) - _many_body(centre)
+    gradients: list[tuple[Block, ...]] = []
+    if tables.blocks and _by_functions(centres):
+        centres = [_with_gradients(centre, tables, gradients) for centre in centres]
     return DesignPlan(
         plan=plan,
         tables=tuple(tables.known.values()),
@@ -81,7 +87,37 @@ def make_design(
         n_slots=max(centre.n_slots for centre in centres),
         n_buffer=max(centre.n_buffer for centre in centres),
         n_values=max(pattern.n_values for centre in centres for pattern in centre.patterns),
+        n_scalars=max(pattern.n_scalars for centre in centres for pattern in centre.patterns),
+        n_vectors=max(pattern.n_values - pattern.n_scalars for centre in centres for pattern in centre.patterns),
+        n_fours=max(sum(pattern.blocks.n_fours for pattern in centre.patterns) for centre in centres),
+        gradients=tuple(gradients),
     )
+
+
+def _by_functions(centres: list[DesignCentre]) -> bool:
+    """Whether gradients of functions side by side take less time than those of neighbours side by side."""
+    patterns = [(centre, pattern) for centre in centres for pattern in centre.patterns if pattern.n_amplitudes]
+    shares = [pattern.blocks.n_fours / centre.n_functions for centre, pattern in patterns]
+    return float(np.mean(shares)) < _FEW_FOURS
+
+
+def _with_gradients(centre: DesignCentre, tables: Tables, gradients: list[tuple[Block, ...]]) -> DesignCentre:
+    """With tables for functions side by side; equal ones are one function of the kernel."""
+    patterns, first = [], 0
+    for pattern in centre.patterns:
+        blocks = pattern.blocks
+        if blocks.n_fours:
+            if blocks.blocks not in gradients:
+                gradients.append(blocks.blocks)
+            pattern = replace(
+                pattern,
+                gradients=gradients.index(blocks.blocks),
+                places=tables.add("PLACES", "uint32_t", [n for place in blocks.places for n in place]),
+                first_four=first,
+            )
+        first += blocks.n_fours
+        patterns.append(pattern)
+    return replace(centre, patterns=tuple(patterns))
 
 
 def _early_lines(centres: list[DesignCentre]) -> int:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from acegen.plan.design_blocks import NO_BLOCKS, make_blocks
 from acegen.plan.design_types import DesignPattern, DesignTable
 from acegen.plan.types import Plan
 from acegen.potential import Bond, Centre
@@ -33,6 +34,7 @@ class Tables:
     """Static arrays; equal ones are printed once (centres of a linear model share nearly all)."""
 
     cards: bool  # for CUDA
+    blocks: bool  # functions side by side are looked at as well
     known: dict[tuple[str, bytes], DesignTable] = field(default_factory=dict)
 
     def add(self, stem: str, ctype: str, values: list[int] | list[float]) -> str:
@@ -88,12 +90,13 @@ class _Amplitudes(NamedTuple):
 
     first: dict[int, int]  # channel -> first tile value
     n_values: int
+    n_scalars: int  # of degree 0
     channels: list[int]  # per channel: l, number of radial functions
     primitives: list[int]
     coefficients: list[float]
 
 
-def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs: Legs, b: int) -> _Amplitudes:
+def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs: Legs, b: int, scalars_first: bool) -> _Amplitudes:
     used = sorted({source for row in legs.rows for source, _ in row if source < len(centre.channels)})
     terms = {c: _terms(centre, bonds, program, c, b) for c in used}
     seen = _without_gaps(legs.rows, {c for c, (numbers, _) in terms.items() if numbers})
@@ -102,15 +105,14 @@ def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs:
     channels: list[int] = []
     primitives: list[int] = []
     coefficients: list[float] = []
-    for c, (numbers, values) in terms.items():
-        if c not in seen:
-            continue
+    for c in sorted(seen, key=lambda c: (scalars_first and centre.channels[c].l > 0, c)):
+        numbers, values = terms[c]
         first[c] = n_values
         n_values += 2 * centre.channels[c].l + 1
         channels += [centre.channels[c].l, len(numbers)]
         primitives += numbers
         coefficients += values
-    return _Amplitudes(first, n_values, channels, primitives, coefficients)
+    return _Amplitudes(first, n_values, sum(centre.channels[c].l == 0 for c in seen), channels, primitives, coefficients)
 
 
 def make_pattern(
@@ -125,9 +127,10 @@ def make_pattern(
 ) -> DesignPattern:
     """What the functions of centre a see of neighbours b: tile values and, per function, the run of its slots."""
     n_channels, n_functions = len(centre.channels), len(centre.functions)
-    amplitudes = _amplitudes(centre, bonds, program, legs, b)
+    amplitudes = _amplitudes(centre, bonds, program, legs, b, not tables.cards)
     value_of, n_values = dict(amplitudes.first), amplitudes.n_values  # source -> its first tile value
     groups = [list(range(f, min(f + CHUNK, n_functions))) for f in range(0, n_functions, CHUNK)]
+    stages: list[list[int]] = []
     place = {row: k for group in groups for k, row in enumerate(group)}  # of the result of a row
     for stage in legs.stages:
         seen = [row for row in stage if any(source in value_of for source, _ in legs.rows[row])]
@@ -135,25 +138,32 @@ def make_pattern(
             value_of[n_channels + row - n_functions] = n_values
             place[row] = n_values - amplitudes.n_values
             n_values += 1
-        groups += [seen] if seen else []
+        stages += [seen] if seen else []
+    groups += stages
     found: list[tuple[int, list[int]]] = []  # per row: its first slot, tile values of all its slots
     for row_legs, slot in zip(legs.rows, legs.slots, strict=False):
         run = [leg for leg in row_legs if leg[0] in value_of]
         widths = [2 * centre.channels[c].l + 1 if c < n_channels else 1 for c, _ in run]
         values = [value_of[c] + m for (c, _), width in zip(run, widths, strict=True) for m in range(width)]
         found.append((run[0][1] if run else slot, values))
+    blocks = NO_BLOCKS
+    if tables.blocks:
+        rows_of = {row: value_of[n_channels + row - n_functions] for stage in stages for row in stage}
+        blocks = make_blocks(found, n_functions, amplitudes.n_scalars, stages, rows_of)
     bond = next(bond for bond in plan.bonds if (bond.centre, bond.neighbour) == (a, b))
     return DesignPattern(
         neighbour=b,
         n_channels=len(amplitudes.channels) // 2,
         n_amplitudes=amplitudes.n_values,
+        n_scalars=amplitudes.n_scalars,
         n_values=n_values,
-        n_stages=len(groups) - -(-n_functions // CHUNK),
+        n_stages=len(stages),
         n_primitives=plan.edges[bond.edge].n_primitives if bond.edge >= 0 else 0,
         n_terms=sum(len(found[row][1]) for group in groups for row in group),
         channels=tables.add("CHANNELS", "uint16_t", amplitudes.channels),
         primitives=tables.add("PRIMITIVES", "uint16_t", amplitudes.primitives),
         coefficients=tables.add("COEFFICIENTS", "real", amplitudes.coefficients),
+        blocks=blocks,
         **(_in_order_of_columns(found, legs, tables) if tables.cards else _in_chunks(found, groups, place, tables)),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from acegen.plan.design_blocks import NO_BLOCKS, Block, Blocks
 from acegen.plan.types import Plan
 
 
@@ -29,6 +30,7 @@ class DesignPattern:
     neighbour: int
     n_channels: int
     n_amplitudes: int  # tile values that are derivatives of amplitudes
+    n_scalars: int  # of these, amplitudes of degree 0: on hosts the first
     n_values: int  # all tile values
     n_stages: int  # chunks, after those of the functions, whose results are tile values themselves
     n_primitives: int  # radial functions of a slot, values; as many slopes follow
@@ -40,6 +42,10 @@ class DesignPattern:
     runs: str = ""  # functions of a chunk with one number of slots and one first tile value: that number, how many
     members: str = ""  # those, in this order: first slot, which of the chunk
     values: str = ""  # per slot of a function, in this order: its tile value
+    blocks: Blocks = NO_BLOCKS  # for hosts, functions side by side
+    gradients: int = -1  # which of the plan's; -1: nothing of this species shows
+    places: str = ""  # per slot that shows: it, where it goes in the fours
+    first_four: int = 0  # fours of the neighbour species before
     functions: str = ""  # for cards, per function: first slot, first row; one more at the end
     rows: str = ""  # per slot of a function, one function after another: its tile value
 
@@ -76,3 +82,7 @@ class DesignPlan:
     n_slots: int
     n_buffer: int
     n_values: int
+    n_scalars: int  # most of these of one pattern
+    n_vectors: int  # most other tile values
+    n_fours: int  # of all neighbour species of a centre
+    gradients: tuple[tuple[Block, ...], ...]  # of one neighbour, functions side by side; none: of a tile of neighbours
