@@ -15,6 +15,7 @@ from structures import centres, cluster, edge_vectors, lattice, worst
 from acegen import GraphBatch
 from acegen.build.cc import find_compiler
 from acegen.compiler import compile_bundle, compile_plan, plan_design
+from acegen.inputs import read_input
 from acegen.loader import load
 from acegen.plan import design as planned
 from acegen.plan.design_blocks import BLOCK, make_blocks
@@ -117,8 +118,14 @@ def test_the_last_block_ends_with_the_last_function() -> None:
     assert len(blocks.places) == len({place for _, place in blocks.places}) == 16
 
 
-def test_tiles_give_the_same(model: Model, graph: GraphBatch, expected: np.ndarray, tmp_path: Path,
-    spec_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_give_the_same(
+    model: Model,
+    graph: GraphBatch,
+    expected: np.ndarray,
+    tmp_path: Path,
+    spec_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Neighbours side by side instead of functions: other sums, equal to rounding."""
     monkeypatch.setattr(planned, "_FEW_FOURS", 0.0)
     path = write_spec(spec_folder, model.name)
@@ -153,16 +160,52 @@ def test_past_the_caches_in_two_threads(past: Model, model: Model, spec_folder: 
         assert np.array_equal(two.evaluate(graph, "basis_gradients").basis_gradients, expected)
 
 
-def test_rows_shorter_than_a_line(past: Model, model: Model, graph: GraphBatch) -> None:
-    """One edge after another in calls of its own: each ends where the next begins."""
-    vectors = edge_vectors(graph)[:6]
-    rows = np.zeros((6, 3, model.n_basis))
-    for edge in range(6):
-        one = GraphBatch.from_arrays(
-            species=graph.species[[centres(graph)[edge], graph.edge_to[edge]]],
-            edge_to=[1],
-            first_edge=[0, 1, 1],
-            edge_vectors=vectors[edge : edge + 1],
+def test_rows_shorter_than_a_line(kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five functions: a line holds parts of two rows, and whole calls may not fill one."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text("elements: [Si]\norder: 2\ndegree: 3\ncutoff: 5.0\nweights: {kind: random, seed: 4}\n")
+    assert design_of(path).gradients
+    model = kernels(path)
+    assert model.n_basis == 5
+    monkeypatch.setenv("ACEGEN_CC", f"{shlex.join(find_compiler().command)} -DPAST_CACHES=0")
+    past = Model(model.manifest, model.kernel, "float64", 1, origin=(kernels.bundle(path),))
+    graph = GraphBatch.from_atoms(lattice(model, (3, 3, 3), 5), model)
+    vectors = edge_vectors(graph)[:3]
+    for n_edges in (1, 2, 3):
+        few = GraphBatch.from_arrays(
+            species=[0, 0], edge_to=[1] * n_edges, first_edge=[0, n_edges, n_edges], edge_vectors=vectors[:n_edges]
         )
-        past.write_gradients(one, None, rows[edge : edge + 1])
-        assert np.array_equal(rows[edge : edge + 1], model.evaluate(one, "basis_gradients").basis_gradients)
+        for offset in range(8):
+            memory = np.full(64, np.nan)
+            start = 8 + (offset - memory.ctypes.data // 8) % 8
+            rows = memory[start : start + 15 * n_edges].reshape(n_edges, 3, 5)
+            rows[:] = 0.0
+            past.write_gradients(few, None, rows)
+            assert np.array_equal(rows, model.evaluate(few, "basis_gradients").basis_gradients)
+            assert np.isnan(memory[:start]).all() and np.isnan(memory[start + 15 * n_edges :]).all()
+    found = past.evaluate(graph, "basis_gradients").basis_gradients
+    assert np.array_equal(found, model.evaluate(graph, "basis_gradients").basis_gradients)
+
+
+def test_species_with_fewer_functions(
+    shared: Path, kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns a species does not have stay zero, also past the caches, where whole rows are written."""
+    lines = (shared / "zoo" / "quirks" / "unsorted_elements.yace").read_text().splitlines(keepends=True)
+    last = [k for k, line in enumerate(lines) if "{mu0: 1, rank: 2" in line][-2:]
+    path = tmp_path / "fewer.yace"
+    path.write_text("".join(line for k, line in enumerate(lines) if k not in last))
+    assert design_of(path).gradients
+    model = kernels(path)
+    counts = [sum(pair) for pair in model.manifest.n_basis_per_species]
+    assert len(set(counts)) > 1
+    monkeypatch.setenv("ACEGEN_CC", f"{shlex.join(find_compiler().command)} -DPAST_CACHES=0")
+    past = Model(model.manifest, model.kernel, "float64", 1, origin=(kernels.bundle(path),))
+    graph = GraphBatch.from_atoms(lattice(model, (3, 3, 3), 5), model)
+    expected = model.evaluate(graph, ("basis_gradients", "edge_gradients"))
+    assert np.array_equal(past.evaluate(graph, "basis_gradients").basis_gradients, expected.basis_gradients)
+    for a, weights in enumerate(read_input(path).potential.centres):
+        rows = expected.basis_gradients[graph.species[centres(graph)] == a]
+        assert not rows[:, :, counts[a] :].any() and rows[:, :, counts[a] - 1].any()
+        edges = expected.edge_gradients[graph.species[centres(graph)] == a]
+        assert worst(rows[:, :, : counts[a]] @ weights.weights[:, 0], edges) <= 1e-12

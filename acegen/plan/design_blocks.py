@@ -35,7 +35,11 @@ NO_BLOCKS = Blocks((), (), 0)
 
 
 def make_blocks(
-    found: list[tuple[int, list[int]]], n_functions: int, n_scalars: int, stages: list[list[int]], value_of: dict[int, int]
+    found: list[tuple[int, list[int]]],
+    n_functions: int,
+    n_scalars: int,
+    stages: list[list[int]],
+    value_of: dict[int, int],
 ) -> Blocks:
     """Blocks of the kept functions, stage by stage, then of all functions.
 
@@ -47,7 +51,11 @@ def make_blocks(
             runs into the next stage, which is written later.
         value_of: kept row -> its tile value.
     """
-    groups = [(value_of[rows[k]] - n_scalars, True, rows[k : k + BLOCK]) for rows in stages for k in range(0, len(rows), BLOCK)]
+    groups = [
+        (value_of[rows[k]] - n_scalars, True, rows[k : k + BLOCK])
+        for rows in stages
+        for k in range(0, len(rows), BLOCK)
+    ]
     starts = [min(f, n_functions - BLOCK) for f in range(0, n_functions, BLOCK)]
     groups += [(f, False, list(range(f, f + BLOCK))) for f in starts]
     blocks: list[Block] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -96,7 +96,9 @@ class _Amplitudes(NamedTuple):
     coefficients: list[float]
 
 
-def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs: Legs, b: int, scalars_first: bool) -> _Amplitudes:
+def _amplitudes(
+    centre: Centre, bonds: tuple[Bond, ...], program: Program, legs: Legs, b: int, scalars_first: bool
+) -> _Amplitudes:
     used = sorted({source for row in legs.rows for source, _ in row if source < len(centre.channels)})
     terms = {c: _terms(centre, bonds, program, c, b) for c in used}
     seen = _without_gaps(legs.rows, {c for c, (numbers, _) in terms.items() if numbers})
@@ -112,7 +114,9 @@ def _amplitudes(centre: Centre, bonds: tuple[Bond, ...], program: Program, legs:
         channels += [centre.channels[c].l, len(numbers)]
         primitives += numbers
         coefficients += values
-    return _Amplitudes(first, n_values, sum(centre.channels[c].l == 0 for c in seen), channels, primitives, coefficients)
+    return _Amplitudes(
+        first, n_values, sum(centre.channels[c].l == 0 for c in seen), channels, primitives, coefficients
+    )
 
 
 def make_pattern(
@@ -168,7 +172,7 @@ def make_pattern(
     )
 
 
-def _in_order_of_columns(found: list[tuple[int, list[int]]], legs: Legs, tables: Tables) -> dict[str, str]:
+def _in_order_of_columns(found: list[tuple[int, list[int]]], legs: Legs, tables: Tables) -> dict[str, Any]:
     """For cards: one function after another."""
     sizes = [len(values) for _, values in found]
     starts = np.cumsum([0, *sizes]).tolist()
@@ -181,7 +185,7 @@ def _in_order_of_columns(found: list[tuple[int, list[int]]], legs: Legs, tables:
 
 def _in_chunks(
     found: list[tuple[int, list[int]]], groups: list[list[int]], place: dict[int, int], tables: Tables
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """For hosts: the rows of each group by their number of slots, then by their first tile value.
 
     A loop that runs as often as the last time is predicted by the processor: half the time of the contraction.  And
