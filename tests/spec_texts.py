@@ -39,6 +39,16 @@ reference_energies: {Ni: -1.0, Ti: 0.5}
 weights: {kind: random, seed: 6}
 weights_replaceable: true
 """,
+    # order 5 of two species: a neighbour in few functions, some of them made of others, level by level
+    "binary5": """
+elements: [Ni, Al]
+order: 5
+degree: [5, 5, 5, 6, 6]
+cutoff: 4.8
+pair: {degree: 3}
+bonds: {Ni-Al: {cutoff: 4.4}}
+weights: {kind: random, seed: 11}
+""",
     # solid harmonics, ace-jax's choices, two species
     "solid": """
 preset: ace_jax

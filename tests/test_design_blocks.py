@@ -4,6 +4,7 @@ that go past the caches are the same bits, wherever memory begins and whatever l
 from __future__ import annotations
 
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from acegen.plan.design_blocks import BLOCK, make_blocks
 from acegen.plan.design_types import DesignPlan
 from acegen.runtime.model import Model
 
-SPECS = ("order5", "glorot3", "solid")  # rows of 31, 210 and 78 functions: whole blocks or not, lines or not
+SPECS = ("order5", "binary5", "solid")
 
 
 def design_of(path: Path) -> DesignPlan:
@@ -34,7 +35,7 @@ def design_of(path: Path) -> DesignPlan:
 
 @pytest.fixture(scope="module", params=SPECS)
 def model(request: pytest.FixtureRequest, spec_folder: Path, kernels: Kernels) -> Model:
-    """Of one to three species, all made by functions, some of them from functions kept."""
+    """Of one and two species, rows of 31, 185 and 78 functions, some of them made of others that are kept."""
     for name in SPECS[SPECS.index(request.param) :]:
         kernels.start(write_spec(spec_folder, name))
     design = design_of(write_spec(spec_folder, request.param))
@@ -104,6 +105,15 @@ def test_blocks_are_sums_over_slots(spec_folder: Path, name: str) -> None:
                 else:
                     by_blocks[block.first : block.first + BLOCK] = total
             assert worst(by_blocks, by_slots) <= 1e-13
+
+
+def test_stages_follow_each_other(spec_folder: Path) -> None:
+    """What the tests of kept functions rest on: three levels, blocks with fewer than four of one, and more than one."""
+    design = design_of(write_spec(spec_folder, "binary5"))
+    kept = [[block for block in p.blocks.blocks if block.kept] for centre in design.centres for p in centre.patterns]
+    assert all(p.n_stages == 3 for centre in design.centres for p in centre.patterns)
+    assert all(len(blocks) > 3 for blocks in kept)
+    assert any(b.first - a.first < BLOCK for blocks in kept for a, b in pairwise(blocks))
 
 
 def test_the_last_block_ends_with_the_last_function() -> None:

@@ -30,6 +30,7 @@ from acegen.program.types import Program
 _LINE = 8  # numbers of a line of the caches
 _FEW_SLOTS = 3.0  # of a function, on average
 _FEW_FOURS = 1.4  # a function: gradients take 0.6 to 0.8 of the time of tiles up to 1.3, as much at 1.5, more from 2 on
+_MOST_FOURS = 512  # of a centre, half of the L1 cache: no gain from about 800 on, and the text grows with them
 _MOST_VALUES = 65535  # of a tile: their numbers are 16 bits wide
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
 
@@ -89,7 +90,7 @@ def make_design(
         n_values=max(pattern.n_values for centre in centres for pattern in centre.patterns),
         n_scalars=max(pattern.n_scalars for centre in centres for pattern in centre.patterns),
         n_vectors=max(pattern.n_values - pattern.n_scalars for centre in centres for pattern in centre.patterns),
-        n_fours=max(sum(pattern.blocks.n_fours for pattern in centre.patterns) for centre in centres),
+        n_fours=max(map(_n_fours, centres)),
         gradients=tuple(gradients),
     )
 
@@ -98,7 +99,11 @@ def _by_functions(centres: list[DesignCentre]) -> bool:
     """Whether gradients of functions side by side take less time than those of neighbours side by side."""
     patterns = [(centre, pattern) for centre in centres for pattern in centre.patterns if pattern.n_amplitudes]
     shares = [pattern.blocks.n_fours / centre.n_functions for centre, pattern in patterns]
-    return float(np.mean(shares)) < _FEW_FOURS
+    return max(map(_n_fours, centres)) <= _MOST_FOURS and float(np.mean(shares)) < _FEW_FOURS
+
+
+def _n_fours(centre: DesignCentre) -> int:
+    return sum(pattern.blocks.n_fours for pattern in centre.patterns)
 
 
 def _with_gradients(centre: DesignCentre, tables: Tables, gradients: list[tuple[Block, ...]]) -> DesignCentre:
