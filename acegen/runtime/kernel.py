@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,16 @@ def declarations(name: str) -> str:
 
 def shape_of(argument: Argument, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Numbers for the symbolic shape of an argument, e.g. ("n_systems+1",) or ("n_edges", "3")."""
+    return tuple([(sizes[name] if name else 0) + more for name, more in _lengths(argument.shape)])
+
+
+@lru_cache
+def _lengths(shape: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """A symbolic shape as (name, what is added to it), the name empty for numbers."""
     lengths = []
-    for text in argument.shape:
+    for text in shape:
         name, _, more = text.partition("+")
-        lengths.append((int(name) if name.isdigit() else sizes[name]) + (int(more) if more else 0))
+        lengths.append(("", int(name)) if name.isdigit() else (name, int(more or 0)))
     return tuple(lengths)
 
 

@@ -220,10 +220,16 @@ class Model(LoadedModel):
         return n_threads, self._workspace(n_bytes)
 
     def _prepare_design(self, graph: GraphBatch) -> tuple[int, Scratch]:
-        """Threads and workspace of the forward-mode kernel for `graph`."""
+        """Threads and workspace of the forward-mode kernel for `graph`; kept as in `_prepare`."""
+        threads, plan = self.threads, graph.prepared.get("design_plan")
+        if plan is not None and plan[0] is self and plan[1] == threads:
+            return 1, self._workspace(plan[2])
         self._check_fits(graph)
         n_threads = self._threads_for(graph.n_atoms)
-        return n_threads, self._workspace(self.design_kernel.workspace_bytes(graph, n_threads))
+        n_bytes = self.design_kernel.workspace_bytes(graph, n_threads)
+        if n_threads == 1:
+            graph.prepared["design_plan"] = self, threads, n_bytes
+        return n_threads, self._workspace(n_bytes)
 
     def _check_fits(self, graph: GraphBatch) -> None:
         """Refuse graphs made for another model."""
