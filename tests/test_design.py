@@ -180,12 +180,13 @@ def test_edges_in_the_callers_order(model: Model) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="instruction sets of x86-64")
+@pytest.mark.parametrize("name", ["solid", "order4"])  # lanes of gradients are functions, neighbours
 @pytest.mark.parametrize("width", [16, 64])
 def test_vectors_of_other_widths(
-    spec_folder: Path, kernels: Kernels, monkeypatch: pytest.MonkeyPatch, width: int
+    spec_folder: Path, kernels: Kernels, monkeypatch: pytest.MonkeyPatch, width: int, name: str
 ) -> None:
     """Two and eight lanes give the numbers of the default width."""
-    path = write_spec(spec_folder, "solid")
+    path = write_spec(spec_folder, name)
     model = kernels(path)
     graph = GraphBatch.from_atoms([lattice(model, (1, 2, 1), 2), lattice(model, (2, 3, 2), 3)], model)
     rows, gradients = model.design(graph), model.evaluate(graph, "basis_gradients").basis_gradients
@@ -241,6 +242,13 @@ def test_gradients_are_written_only_where_they_can_be(model: Model, batch: Graph
         model.write_gradients(batch, None, None)
     with pytest.raises(InputError, match="argument 'basis_gradients' is float32"):
         model.write_gradients(batch, None, room_for_all.astype(np.float32))
+    unaligned = np.frombuffer(bytearray(room_for_all.nbytes + 8), np.float64, room_for_all.size, 4)
+    with pytest.raises(InputError, match="'basis_gradients' begins at an address that is no multiple of 8 bytes"):
+        model.write_gradients(batch, None, unaligned.reshape(room_for_all.shape))
+    basis = room_for_all.reshape(-1)[: batch.n_atoms * model.n_basis].reshape(batch.n_atoms, model.n_basis)
+    with pytest.raises(InputError, match="gradients: expected memory of its own, found some of basis's"):
+        model.write_gradients(batch, basis, room_for_all)
+    assert not room_for_all.any()
     room_for_all.flags.writeable = False
     with pytest.raises(InputError, match="gradients: expected an array to write to, found a read-only one"):
         model.write_gradients(batch, None, room_for_all)

@@ -214,6 +214,13 @@ def test_species_with_fewer_functions(
     graph = GraphBatch.from_atoms(lattice(model, (3, 3, 3), 5), model)
     expected = model.evaluate(graph, ("basis_gradients", "edge_gradients"))
     assert np.array_equal(past.evaluate(graph, "basis_gradients").basis_gradients, expected.basis_gradients)
+    inside = expected.basis_gradients.any(axis=(1, 2))
+    rows = np.full_like(expected.basis_gradients, np.nan)
+    past.write_gradients(graph, None, rows)  # whole rows: what shows that they went past the caches
+    assert np.array_equal(rows[inside], expected.basis_gradients[inside]) and np.isnan(rows[~inside]).all()
+    rows[:] = np.nan
+    model.write_gradients(graph, None, rows)
+    assert np.isnan(rows[inside]).any()
     for a, weights in enumerate(read_input(path).potential.centres):
         rows = expected.basis_gradients[graph.species[centres(graph)] == a]
         assert not rows[:, :, counts[a] :].any() and rows[:, :, counts[a] - 1].any()

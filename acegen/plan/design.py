@@ -30,6 +30,7 @@ from acegen.program.types import Program
 _LINE = 8  # numbers of a line of the caches
 _FEW_SLOTS = 3.0  # of a function, on average
 _FEW_FOURS = 1.4  # a function: gradients take 0.6 to 0.8 of the time of tiles up to 1.3, as much at 1.5, more from 2 on
+_MOST_BLOCKS = 1000  # printed: gcc takes 2.5 ms for each
 _MOST_FOURS = 512  # of a centre, half of the L1 cache: no gain from about 800 on, and the text grows with them
 _MOST_VALUES = 65535  # of a tile: their numbers are 16 bits wide
 _LOOPED = "unrolled"  # nothing of the bilinear form is printed: take the layout that is planned fastest
@@ -99,7 +100,10 @@ def _by_functions(centres: list[DesignCentre]) -> bool:
     """Whether gradients of functions side by side take less time than those of neighbours side by side."""
     patterns = [(centre, pattern) for centre in centres for pattern in centre.patterns if pattern.n_amplitudes]
     shares = [pattern.blocks.n_fours / centre.n_functions for centre, pattern in patterns]
-    return max(map(_n_fours, centres)) <= _MOST_FOURS and float(np.mean(shares)) < _FEW_FOURS
+    printed = {pattern.blocks.blocks for _, pattern in patterns}
+    if not shares or max(map(_n_fours, centres)) > _MOST_FOURS or sum(map(len, printed)) > _MOST_BLOCKS:
+        return False
+    return float(np.mean(shares)) < _FEW_FOURS
 
 
 def _n_fours(centre: DesignCentre) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,15 @@ def check_outputs(graph: object, **arrays: object) -> None:
             raise InputError(f"{name}: expected a float64 array to write to, found {type(array).__name__}")
         if not array.flags.writeable:
             raise InputError(f"{name}: expected an array to write to, found a read-only one")
+    check_separate({name: array for name, array in arrays.items() if isinstance(array, np.ndarray)})
+
+
+def check_separate(arrays: dict[str, np.ndarray]) -> None:
+    """Refuse outputs that share memory: what is written to one would be lost in the other."""
+    for (first, one), (second, other) in combinations(arrays.items(), 2):
+        contiguous = one.flags.c_contiguous and other.flags.c_contiguous  # others are refused as such
+        if contiguous and np.may_share_memory(one, other):
+            raise InputError(f"{second}: expected memory of its own, found some of {first}'s")
 
 
 def new_design(

@@ -73,6 +73,11 @@ def pointer(function: str, argument: Argument, array: npt.NDArray[np.generic] | 
         )
     if not array.flags.c_contiguous:
         raise InputError(f"{function}: argument '{argument.name}' is strided, the kernel needs a C-contiguous array")
+    if not array.flags.aligned:
+        raise InputError(
+            f"{function}: argument '{argument.name}' begins at an address that is no multiple of {array.itemsize} bytes, "
+            "the kernel needs one: copy it"
+        )
     return _FFI.from_buffer(_BUFFERS[argument.ctype], array, require_writable=argument.intent != "in")
 
 

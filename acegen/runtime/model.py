@@ -178,12 +178,11 @@ class Model(LoadedModel):
     def write_gradients(self, graph: GraphBatch, basis: FloatArray | None, gradients: FloatArray) -> None:
         """Basis [n_atoms, n_basis] and gradients [n_edges, 3, n_basis] (1/A, kernel order of the edges) into memory.
 
-        Edges beyond the cutoff are left as they are: hand over zeros where the list has a skin.
-
         Args:
             graph: a GraphBatch.
             basis: C-contiguous float64 to overwrite; None: not wanted.
-            gradients: likewise; must be there.
+            gradients: likewise, zeros on entry: rows of edges beyond the cutoff of their pair of species and columns
+                that a species does not have are left as they are, or set to zero.
 
         Raises:
             InputError: no linear model, no GraphBatch, arrays of another kind or shape or that cannot be written to.
