@@ -75,8 +75,8 @@ def pointer(function: str, argument: Argument, array: npt.NDArray[np.generic] | 
         raise InputError(f"{function}: argument '{argument.name}' is strided, the kernel needs a C-contiguous array")
     if not array.flags.aligned:
         raise InputError(
-            f"{function}: argument '{argument.name}' begins at an address that is no multiple of {array.itemsize} bytes, "
-            "the kernel needs one: copy it"
+            f"{function}: argument '{argument.name}' begins at an address that is no multiple of "
+            f"{array.itemsize} bytes, the kernel needs one: copy it"
         )
     return _FFI.from_buffer(_BUFFERS[argument.ctype], array, require_writable=argument.intent != "in")
 
