@@ -105,7 +105,10 @@ def test_report_as_json_and_options(folder: Path, capsys: pytest.CaptureFixture[
         ),
         (["argon.yaml", "train.xyz", "-o", "m", "--forces-key", "f"], "train.xyz: no frame has the forces key 'f'"),
         (["argon.yaml", "train.xyz", "-o", "m", "--holdout", "2"], "holdout: expected a number in 0..1"),
-        (["argon.yaml", "train.xyz", "-o", "m", "--lambda", "1"], "lambda: expected a number >= 0 with solver 'ridge'"),
+        (
+            ["argon.yaml", "train.xyz", "-o", "m", "--lambda", "1"],
+            "lambda: expected 0 or a number in 1e-30..1e30 with solver 'ridge'",
+        ),
         (["argon.yaml", "train.xyz", "-o", "m", "--tolerance", "1e-9"], "expected a number in 0..1 with solver 'tsvd'"),
         (["argon.yaml", "train.xyz", "-o", "m", "--weight", "E=1,E=2"], "--weight: E of default is given twice"),
         (

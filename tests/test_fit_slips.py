@@ -16,11 +16,13 @@ from ase.io import write
 from fits import COPPER, emt_labelled, relabelled
 
 import acegen
+from acegen.errors import InputError
 from acegen.fitting.checks import disagreeing, suspicions
 from acegen.fitting.keys import label_structures
 from acegen.fitting.repeated import repeated
-from acegen.fitting.settings import Keys
-from acegen.fitting.structures import Structure, read_frames
+from acegen.fitting.settings import Keys, make_settings
+from acegen.fitting.structures import Frame, Structure, read_frames
+from acegen.fitting.weighting import make_weighting
 from acegen.spec.read import read_spec
 
 
@@ -219,3 +221,40 @@ def test_energies_of_molecules_beside_a_crystal_are_not_accused(
             atoms.info["energy"] = energy
     warnings = acegen.fit(copper, own, active_set=False, committee=0).warnings
     assert not [text for text in warnings if "energ" in text]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"energy": 1e300}, r"energy: expected numbers within \+-1e\+12 eV, found 1e\+300"),
+        ({"energy": -2e12}, r"energy: .* found -2e\+12"),
+        ({"energy": True}, "energy: expected numbers, found True"),
+        ({"energy": 1.0, "virial": [1e200, 1, 1, 0, 0, 0]}, r"virial: .* eV, found 1e\+200"),
+        ({"energy": 1.0, "stress": [1e200, 1, 1, 0, 0, 0]}, r"stress: .* eV/angstrom\^3, found 1e\+200"),
+    ],
+)
+def test_labels_beyond_any_meaning_are_refused(labels: dict[str, Any], said: str) -> None:
+    """Their squares overflow, or they were no numbers to begin with."""
+    atoms = bulk("Cu", cubic=True)
+    atoms.info |= labels
+    with pytest.raises(InputError, match=r"set\.xyz: frame 0: " + said):
+        label_structures([Frame("set.xyz", 0, atoms)], Keys())
+
+
+def test_a_force_beyond_any_meaning_is_refused() -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.arrays["forces"] = np.full((4, 3), 1e200)
+    with pytest.raises(InputError, match=r"set\.xyz: frame 0: forces: .* eV/angstrom, found 1e\+200 at \[0, 0\]"):
+        label_structures([Frame("set.xyz", 0, atoms)], Keys())
+
+
+@pytest.mark.parametrize("weight", [1e100, 1e300, 1e-300, 2e12])
+def test_weights_beyond_any_meaning_are_refused(weight: float) -> None:
+    with pytest.raises(InputError, match=r"weights: default: E: expected 0 or a number in 1e-12..1e12, found"):
+        make_weighting({"default": {"E": weight}})
+
+
+@pytest.mark.parametrize("lam", [1e308, 1e-300])
+def test_lambda_beyond_any_meaning_is_refused(lam: float) -> None:
+    with pytest.raises(InputError, match=r"lambda: expected 0 or a number in 1e-30..1e30 with solver 'ridge'"):
+        make_settings({"solver": "ridge", "regularisation": lam})

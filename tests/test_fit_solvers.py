@@ -163,7 +163,7 @@ def test_data_without_information_leave_the_prior() -> None:
     ("choices", "message"),
     [
         ({"solver": "qr"}, "solver: found 'qr', expected one of bayesian"),
-        ({"regularisation": 1.0}, "lambda: expected a number >= 0 with solver 'ridge'"),
+        ({"regularisation": 1.0}, "lambda: expected 0 or a number in 1e-30..1e30 with solver 'ridge'"),
         ({"solver": "ridge", "regularisation": -1.0}, "lambda: expected"),
         ({"tolerance": 1.0}, "tolerance: expected a number in 0..1"),
         ({"holdout": -0.1}, "holdout: expected"),
@@ -177,7 +177,10 @@ def test_data_without_information_leave_the_prior() -> None:
         ({"committee": 1}, "committee: expected 0, or two members or more, found 1"),
         ({"active_set": "no"}, "active_set: expected True or False, found 'no'"),
         ({"save_every": float("nan")}, "save_every: expected a number in 0..inf, found nan"),
-        ({"solver": "ridge", "regularisation": "1"}, "lambda: expected a number >= 0 with solver 'ridge', found '1'"),
+        (
+            {"solver": "ridge", "regularisation": "1"},
+            "lambda: expected 0 or a number in 1e-30..1e30 with solver 'ridge', found '1'",
+        ),
         ({"solver": "ridge", "regularisation": True}, "lambda: expected"),
     ],
 )

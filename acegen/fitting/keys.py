@@ -32,6 +32,7 @@ _LABELS = ("energy", "forces", "virial", "stress")
 _ORDER = (*_LABELS, "type")
 KINDS = ("config_type", "Group", "group", "type", "tag")
 NO_KIND = "all"
+LARGEST_LABEL = 1e12  # eV and the like: far above any total energy, far below where squares overflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,27 +211,29 @@ def _labelled(frame: Frame, keys: dict[str, str]) -> Structure:
     energy, forces = found.get("energy"), found.get("forces")
     virial = None
     if found.get("virial") is not None:
-        virial = _voigt(frame, keys["virial"], found["virial"])
+        virial = _voigt(frame, keys["virial"], found["virial"], "eV")
     elif found.get("stress") is not None:
         if not atoms.pbc.all() or atoms.cell.rank < 3:
             raise InputError(
                 f"{frame.place}: {keys['stress']}: a stress needs a cell that is periodic in three directions, "
                 f"found pbc {atoms.pbc.tolist()} and a cell of rank {atoms.cell.rank}"
             )
-        virial = -float(atoms.cell.volume) * _voigt(frame, keys["stress"], found["stress"])
+        virial = -float(atoms.cell.volume) * _voigt(frame, keys["stress"], found["stress"], "eV/angstrom^3")
     return Structure(
         frame,
         found.get("type") or NO_KIND,
-        None if energy is None else float(_numbers(frame, keys["energy"], energy, [(), (1,)]).reshape(())),
-        None if forces is None else _numbers(frame, keys["forces"], forces, [(len(atoms), 3)]),
+        None if energy is None else float(_numbers(frame, keys["energy"], energy, [(), (1,)], "eV").reshape(())),
+        None if forces is None else _numbers(frame, keys["forces"], forces, [(len(atoms), 3)], "eV/angstrom"),
         virial,
     )
 
 
-def _numbers(frame: Frame, key: str, value: Any, shapes: Sequence[tuple[int, ...]]) -> FloatArray:
+def _numbers(frame: Frame, key: str, value: Any, shapes: Sequence[tuple[int, ...]], unit: str) -> FloatArray:
     """A finite array of one of the shapes."""
     try:
         array = np.array(value, np.float64)
+        if np.asarray(value).dtype == bool:  # ASE reads energy=T as True, which would count as 1 eV
+            raise TypeError
     except (TypeError, ValueError):
         raise InputError(f"{frame.place}: {key}: expected numbers, found {value!r}") from None
     if array.shape not in shapes:
@@ -239,12 +242,19 @@ def _numbers(frame: Frame, key: str, value: Any, shapes: Sequence[tuple[int, ...
     if not np.isfinite(array).all():
         place = "" if array.ndim < 2 else f" at {np.argwhere(~np.isfinite(array))[0].tolist()}"
         raise InputError(f"{frame.place}: {key}: expected finite numbers, found nan or infinity{place}")
+    huge = np.argwhere(np.abs(array) > LARGEST_LABEL)
+    if len(huge):
+        place = "" if array.ndim < 2 else f" at {huge[0].tolist()}"
+        raise InputError(
+            f"{frame.place}: {key}: expected numbers within +-{LARGEST_LABEL:g} {unit}, "
+            f"found {array[tuple(huge[0])]:g}{place}"
+        )
     return array
 
 
-def _voigt(frame: Frame, key: str, value: Any) -> FloatArray:
+def _voigt(frame: Frame, key: str, value: Any, unit: str) -> FloatArray:
     """[6] xx yy zz yz xz xy of a tensor given as [6], [9] or [3, 3]."""
-    array = _numbers(frame, key, value, [(6,), (9,), (3, 3)])
+    array = _numbers(frame, key, value, [(6,), (9,), (3, 3)], unit)
     if array.size == 6:
         return array
     tensor = array.reshape(3, 3)

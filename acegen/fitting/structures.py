@@ -85,7 +85,8 @@ def _frames_of_file(path: Path) -> Iterator[Frame]:
     from ase.io import iread
 
     if not path.is_file():
-        raise InputError(f"{path}: expected a file of structures (extended XYZ), found nothing")
+        what = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"{path}: expected a file of structures (extended XYZ), found {what}")
     if path.suffix in (".xyz", ".extxyz"):
         count_frames(path)  # or what follows a blank line would be missing without a word
     frames = iread(path, ":", do_not_split_by_at_sign=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -59,7 +58,7 @@ def make_weighting(given: Mapping[str, Mapping[str, float]]) -> Weighting:
     What a type does not say is as in "default", and what that does not say is E 30, F 1, V 1.
 
     Raises:
-        InputError: no such mapping, an unknown letter, or a weight that is negative or not finite.
+        InputError: no such mapping, an unknown letter, or a weight that is neither 0 nor in 1e-12..1e12.
     """
     example = '{"default": {"E": 30, "F": 1, "V": 1}}'
     if not isinstance(given, Mapping):
@@ -70,12 +69,17 @@ def make_weighting(given: Mapping[str, Mapping[str, float]]) -> Weighting:
         for letter, value in values.items():
             if letter not in _LETTERS:
                 raise InputError(f"weights: {kind}: found {letter!r}, expected some of E, F, V")
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value < math.inf:
-                raise InputError(f"weights: {kind}: {letter}: expected a number >= 0, found {value!r}")
+            if not isinstance(value, int | float) or isinstance(value, bool) or not _is_sane(value):
+                raise InputError(f"weights: {kind}: {letter}: expected 0 or a number in 1e-12..1e12, found {value!r}")
     base = RowWeights()
     others = _replaced(base, given.get(DEFAULT, {}))
     named = tuple((kind, _replaced(others, values)) for kind, values in given.items() if kind != DEFAULT)
     return Weighting(others, named)
+
+
+def _is_sane(weight: float) -> bool:
+    """Whether the squares of rows under this weight neither overflow nor vanish."""
+    return weight == 0.0 or 1e-12 <= weight <= 1e12
 
 
 def _replaced(base: RowWeights, values: Mapping[str, float]) -> RowWeights:
