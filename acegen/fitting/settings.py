@@ -101,7 +101,8 @@ def _check(settings: Settings) -> None:
             f"tolerance: expected a number in 0..1 with solver 'tsvd', found {tolerance!r} with {settings.solver!r}"
         )
     lam = settings.regularisation
-    if lam is not None and (settings.solver != "ridge" or not _is_within(lam, 0.0, 1e30) or 0.0 < lam < 1e-30):
+    sane = lam is None or (_is_within(lam, 0.0, math.inf) and (lam == 0.0 or 1e-30 <= lam <= 1e30))
+    if lam is not None and (settings.solver != "ridge" or not sane):
         raise InputError(
             f"regularisation, lambda: expected 0 or a number in 1e-30..1e30 with solver 'ridge', found {lam!r} with "
             f"{settings.solver!r}"
